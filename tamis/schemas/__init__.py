@@ -1,0 +1,1 @@
+"""What every table and document looks like, with units and ranges."""

@@ -1,0 +1,14 @@
+"""Canonical names of what a row of a source holds, whatever the source calls it."""
+
+TEXT = "text"
+LABEL = "label"
+ID = "id"
+EMBEDDING = "embedding"
+ROW = "row"
+
+# Derived columns a scorer may read beside them.
+UID = "uid"
+N_UNITS = "n_units"
+CLUSTER = "cluster"
+COSINE = "cosine"
+SOURCE = "source"
