@@ -27,7 +27,7 @@ def column(x: NDArray) -> pa.FixedSizeListArray:
 
 
 def matrix(values: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
-    """A column of fixed-size lists to shape (n, d) float32, through `flatten`, which honours slices.
+    """A column of fixed-size lists to shape (n, d) float32.
 
     Raises:
       ValueError: the column holds nulls, which `flatten` would drop in silence.
@@ -35,7 +35,6 @@ def matrix(values: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
     if values.null_count:
         raise ValueError("an embedding is null")
     d = values.type.list_size
-    flat = values.flatten()
-    if isinstance(flat, pa.ChunkedArray):
-        flat = flat.combine_chunks()
-    return flat.to_numpy(zero_copy_only=False).reshape(-1, d).astype(np.float32, copy=False)
+    if isinstance(values, pa.ChunkedArray):
+        return np.concatenate([np.zeros((0, d), np.float32), *map(matrix, values.chunks)])
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, d).astype(np.float32, copy=False)

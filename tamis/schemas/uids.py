@@ -5,6 +5,7 @@ content where the source has no ids.
 """
 
 import hashlib
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ def of(source: str, values: pa.Array) -> pa.Array:
     data = memoryview(_bytes(values))
     offsets = _offsets(values)
     out = bytearray(16 * len(values))
-    for i, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for i, (start, stop) in enumerate(itertools.pairwise(offsets)):
         hasher = keyed.copy()
         hasher.update(b"\0")
         hasher.update(data[start:stop])

@@ -1,0 +1,43 @@
+"""Fitted arrays by path: they reach workers as files, never inside a DoFn or a closure."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import errors, storage
+
+
+def write(url: str, x: NDArray) -> None:
+    """Save an array as `.npy`, whole or not at all."""
+    sink = io.BytesIO()
+    np.save(sink, x, allow_pickle=False)
+    storage.write_atomic(url, sink.getvalue())
+
+
+def read(url: str) -> NDArray:
+    """The array at `url`, memory-mapped and read-only where the file is local.
+
+    Raises:
+      ArtifactError: it is missing or damaged.
+    """
+    if not storage.exists(url):
+        raise errors.ArtifactError(
+            "artifact is missing", where=url, remedy="run the stage that makes it, or `tamis run`"
+        )
+    try:
+        if storage.is_local(url):
+            return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
+        return np.load(io.BytesIO(storage.read_bytes(url)), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise errors.ArtifactError(
+            "artifact is damaged", where=url, why=str(error), remedy="delete it and run again"
+        ) from error
+
+
+def scratch(url: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """A new array to fill: on disk where `url` is local, in memory elsewhere."""
+    if not storage.is_local(url):
+        return np.zeros(shape, dtype)
+    path = storage.filesystem(url)[1]
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

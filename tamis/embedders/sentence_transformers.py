@@ -1,0 +1,90 @@
+"""Any sentence-transformers model, on the CPU or a GPU."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import errors
+from tamis.schemas import config
+
+
+class SentenceTransformers:
+    """A model folder or hub id.
+
+    Remote code stays off and weights must be safetensors: a model is untrusted input.
+    """
+
+    def __init__(self, section: config.Embed) -> None:
+        try:
+            import sentence_transformers
+        except ImportError as error:
+            raise errors.ConfigError(
+                "embed.backend: sentence-transformers is not installed",
+                why=str(error),
+                remedy="pip install 'tamis[embed]'",
+            ) from error
+        self._batch = section.batch
+        device = _device(section)
+        try:
+            self._model: Any = sentence_transformers.SentenceTransformer(
+                _folder(section.model),
+                device=device,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+        except Exception as error:  # the library raises whatever its parts raise
+            raise _unreadable(section.model, error) from error
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (n, d). Texts are bucketed by length inside the call, as `encode` does."""
+        batch = self._batch
+        while True:
+            try:
+                return self._model.encode(
+                    list(texts), batch_size=batch, convert_to_numpy=True, show_progress_bar=False
+                )
+            except RuntimeError as error:
+                if "out of memory" not in str(error) or batch == 1:
+                    raise
+                batch //= 2
+                self._batch = batch  # it will not fit next time either
+
+
+def _device(section: config.Embed) -> str:
+    import torch
+
+    if torch.cuda.is_available() and section.device != "cpu":
+        return "cuda"
+    if section.device == "cuda" and not section.allow_cpu:
+        raise errors.ConfigError(
+            "embed.device: cuda, but there is no GPU",
+            why="torch sees no CUDA device",
+            remedy="use device: auto, or set allow_cpu: true",
+        )
+    return "cpu"
+
+
+def _folder(model: str) -> str:
+    """A folder as it is; a name that looks like a path must be one."""
+    looks_local = model.startswith((".", "/", "~")) or Path(model).exists()
+    if looks_local and not (Path(model).expanduser() / "modules.json").is_file():
+        raise errors.ConfigError(
+            f"embed.model: {model} is not a sentence-transformers folder",
+            why="it has no modules.json" if Path(model).expanduser().is_dir() else "no such folder",
+            remedy="give the folder that SentenceTransformer.save wrote, or a hub id",
+        )
+    return str(Path(model).expanduser()) if looks_local else model
+
+
+def _unreadable(model: str, error: Exception) -> errors.ConfigError:
+    if isinstance(error, errors.ConfigError):
+        return error
+    why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return errors.ConfigError(
+        f"embed.model: cannot load {model}",
+        why=why,
+        remedy="check the folder, or that the hub can be reached from here",
+    )

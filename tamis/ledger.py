@@ -1,0 +1,134 @@
+"""The ledger, `run.json`: what was run, from what, and how it went; and the folder's lock.
+
+The only place where clocks, hosts and versions are written.
+"""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import fasteners
+
+from tamis import __version__, errors, storage
+
+DOCUMENT = "run.json"
+LOCK = ".lock"
+_PACKAGES = ("apache-beam", "faiss-cpu", "numpy", "pyarrow", "scipy")
+
+
+def read(root: str) -> dict:
+    """The ledger of the run folder `root`.
+
+    Raises:
+      ArtifactError: it has none, or the file is damaged.
+    """
+    where = storage.join(root, DOCUMENT)
+    if not storage.exists(where):
+        raise errors.ArtifactError(
+            "not a run folder", where=root, why=f"no {DOCUMENT}", remedy="give the `run:` of a run file"
+        )
+    try:
+        return json.loads(storage.read_bytes(where))
+    except ValueError as error:
+        raise errors.ArtifactError(
+            "the ledger is damaged", where=where, why=str(error), remedy="restore it from a backup"
+        ) from error
+
+
+def start(root: str, config: dict) -> dict:
+    """The ledger of `root`, new or as it stands, with this run's config and versions in it."""
+    exists = storage.exists(storage.join(root, DOCUMENT))
+    document = read(root) if exists else {"tamis": __version__, "stages": {}}
+    document |= {"config": config, "versions": _versions(), "git": _git(), "host": _host()}
+    write(root, document)
+    return document
+
+
+def write(root: str, document: dict) -> None:
+    """Replace the ledger, whole or not at all."""
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    storage.write_atomic(storage.join(root, DOCUMENT), text.encode())
+
+
+def commit(root: str, document: dict, stage: str, entry: dict) -> None:
+    """Say that every shard of `stage` is committed, and from what."""
+    finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    document["stages"][stage] = {**entry, "finished": finished}
+    write(root, document)
+
+
+@contextlib.contextmanager
+def lock(root: str) -> Iterator[None]:
+    """Keep a second run out of the folder.
+
+    On a local disk the operating system holds the lock, so it dies with its process, also by
+    kill -9. On an object store it is an object that says who made it.
+
+    Raises:
+      RunnerError: somebody else holds it.
+    """
+    where = storage.join(root, LOCK)
+    if storage.is_local(root):
+        storage.makedirs(root)
+        held = fasteners.InterProcessLock(where)
+        if not held.acquire(blocking=False):
+            raise _locked(where, Path(where).read_text(encoding="utf-8"))
+        Path(where).write_text(_owner(), encoding="utf-8")
+        try:
+            yield
+        finally:
+            held.release()
+        return
+    if storage.exists(where):
+        raise _locked(where, storage.read_bytes(where).decode())
+    storage.write_atomic(where, _owner().encode())
+    try:
+        yield
+    finally:
+        storage.remove_tree(where)
+
+
+def _owner() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _locked(where: str, owner: str) -> errors.RunnerError:
+    return errors.RunnerError(
+        "another run is at work in this folder",
+        where=where,
+        why=f"locked by {owner or 'a process that is starting'}",
+        remedy="wait for it, stop it, or use another run folder"
+        + ("" if storage.is_local(where) else "; if it died, delete the lock object"),
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{p: _version(p) for p in _PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _git() -> str:
+    """The commit of the working directory, or "" outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return ""
+    return ran.stdout.strip() if ran.returncode == 0 else ""
+
+
+def _host() -> dict[str, str | int]:
+    return {"platform": platform.platform(), "cores": os.cpu_count() or 1}

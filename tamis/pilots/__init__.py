@@ -1,0 +1,1 @@
+"""Cheap real trainings: what to train (`design`), and the trainers (`linear_probe`)."""

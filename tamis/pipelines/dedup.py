@@ -1,0 +1,165 @@
+"""Exact duplicates: rows with one uid, marked on every copy but the first.
+
+One fold finds the few rows that may have a twin; only these meet in a shuffle.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tamis import artifacts, sidecars, sketch, storage
+from tamis.pipelines import coders, engine, folding, session, view
+from tamis.schemas import duplicates, index, shards, uids
+
+VERSION = 1
+DUPLICATES = "tamis.duplicates"
+_SKETCH = "seen-twice.npy"
+_BLOCKS = 64  # keys of the shuffle; a block holds about 1/64 of the rows that may have a twin
+
+_MET = pa.schema(
+    [
+        pa.field("hi", pa.uint64(), nullable=False),
+        pa.field("lo", pa.uint64(), nullable=False),
+        pa.field("shard", pa.int32(), nullable=False),  # ordinal in the run's shards
+        pa.field("row", pa.int32(), nullable=False),  # of the index shard
+    ]
+)
+
+
+def dedup(run: session.Session) -> None:
+    """Write the duplicate sidecar of every supply shard. The first copy in input order is kept."""
+    inputs = run.digest("dedup", VERSION, None, ["ingest"])
+    cut = run.cut("supply")
+    url = storage.join(run.root, duplicates.FOLDER, _SKETCH)
+
+    def build(spans: beam.PCollection) -> object:
+        twice = sketch.Twice(sketch.slots_for(sum(s.rows for s in cut)))
+        (seen,) = folding.fold(run, "seen-twice", twice, (index.UID,), cut)
+        artifacts.write(url, seen)
+        return spans | "dedup" >> Mark(run.view(), inputs, url, tuple(s.name for s in cut))
+
+    def summary(_: object) -> dict:
+        footers = (sidecars.footer(run.root, duplicates.FOLDER, s.name) for s in cut)
+        return {"duplicates": sum(int(f[DUPLICATES]) for f in footers)}
+
+    run.per_shard("dedup", inputs, (duplicates.FOLDER,), build, cut, summary, together=True)
+    storage.remove_tree(url)
+
+
+class Mark(beam.PTransform):
+    """Spans to duplicate sidecars."""
+
+    def __init__(self, seen: view.View, inputs: str, twice: str, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._view, self._inputs, self._twice, self._names = seen, inputs, twice, names
+
+    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
+        return (
+            pcoll
+            | "suspects" >> beam.ParDo(Suspects(self._view, self._twice, self._names))
+            | "meet" >> beam.GroupByKey()
+            | "compare" >> beam.FlatMap(_compare)
+            | "home" >> beam.GroupByKey()
+            | "write" >> beam.ParDo(Write(self._view, self._inputs, self._names))
+        )
+
+
+class Suspects(beam.DoFn):
+    """Span to the rows that may have a twin, keyed by a block of uids.
+
+    Every shard also sends one empty batch under its own name, so that a shard without duplicates
+    gets its sidecar too.
+    """
+
+    def __init__(self, seen: view.View, twice: str, names: tuple[str, ...]) -> None:
+        self._view, self._twice, self._names = seen, twice, names
+
+    def setup(self) -> None:
+        self._seen = artifacts.read(self._twice)
+        self._ordinal = {name: i for i, name in enumerate(self._names)}
+
+    def process(self, span: shards.Span) -> Iterable[tuple[int, pa.RecordBatch]]:
+        with engine.carried():
+            for shard in span.shards:
+                table = self._view.table(shard.name, index.FOLDER, [index.UID])
+                yield from self._suspects(shard.name, uids.from_hex(table.column(index.UID)))
+
+    def _suspects(
+        self, shard: str, names: NDArray[np.uint64]
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        ordinal = self._ordinal[shard]
+        rows = np.flatnonzero(self._seen[sketch.Twice(len(self._seen)).slot(names)] > 1)
+        yield -1 - ordinal, _met(names[:0], ordinal, rows[:0])
+        block = (names[rows, 1] % np.uint64(_BLOCKS)).astype(np.int64)
+        for b in np.unique(block):
+            mine = rows[block == b]
+            yield int(b), _met(names[mine], ordinal, mine)
+
+
+def _met(names: NDArray[np.uint64], shard: int, rows: NDArray[np.int64]) -> pa.RecordBatch:
+    where = np.full(len(rows), shard, np.int32)
+    arrays = [names[:, 0], names[:, 1], where, rows.astype(np.int32)]
+    return pa.RecordBatch.from_arrays([pa.array(a) for a in arrays], schema=_MET)
+
+
+def _compare(
+    keyed: tuple[int, Iterable[pa.RecordBatch]],
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of one block that do have a twin, each with its first copy and count, by shard."""
+    key, batches = keyed
+    if key < 0:
+        yield -1 - key, _marks(np.zeros((0, 4), np.int64))
+        return
+    table = pa.Table.from_batches(list(batches))
+    # Sorted by uid, then input order: arrival order means nothing.
+    table = table.sort_by([(name, "ascending") for name in _MET.names])
+    hi, lo, shard, row = (table.column(name).to_numpy() for name in _MET.names)
+    first = np.r_[True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])]
+    group = np.cumsum(first) - 1
+    count = np.bincount(group)[group]
+    head = np.flatnonzero(first)[group]
+    marks = np.stack([row, shard[head], row[head], count], axis=1).astype(np.int64)[count > 1]
+    owner = shard[count > 1]
+    for s in np.unique(owner):
+        yield int(s), _marks(marks[owner == s])
+
+
+_MARKS = pa.schema([(name, pa.int64()) for name in ("row", "of_shard", "of_row", "count")])
+
+
+def _marks(x: NDArray[np.int64]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array(c) for c in x.T], schema=_MARKS)
+
+
+class Write(beam.DoFn):
+    """One shard's marks to its sidecar."""
+
+    def __init__(self, seen: view.View, inputs: str, names: tuple[str, ...]) -> None:
+        self._view, self._inputs, self._names = seen, inputs, names
+
+    def process(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterable[str]:
+        with engine.carried():
+            ordinal, batches = keyed
+            shard = self._names[ordinal]
+            marks = pa.Table.from_batches(list(batches))
+            table, found = self._table(self._view.rows(shard), ordinal, marks)
+            facts = {DUPLICATES: str(found)}
+            self._view.commit(duplicates.FOLDER, shard, table, self._inputs, facts)
+            yield shard
+
+    def _table(self, rows: int, ordinal: int, marks: pa.Table) -> tuple[pa.Table, int]:
+        row, of_shard, of_row, count = (c.to_numpy() for c in marks.columns)
+        counts = np.ones(rows, np.int32)
+        counts[row] = count
+        copy = (of_shard != ordinal) | (of_row != row)
+        names = [f"{self._names[s]}:{r}" for s, r in zip(of_shard[copy], of_row[copy], strict=True)]
+        of = np.full(rows, None, object)
+        of[row[copy]] = names
+        arrays = [pa.array(of, pa.string()), pa.array(counts)]
+        return pa.Table.from_arrays(arrays, schema=duplicates.SCHEMA), int(copy.sum())
+
+
+coders.register()

@@ -1,0 +1,86 @@
+"""Beam, configured: which runner, its options, and errors that survive the trip from a worker."""
+
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+
+import apache_beam as beam
+from apache_beam.options import pipeline_options
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from tamis import errors
+from tamis.schemas import config
+
+_CARRIED = re.compile(r"<tamis-error>(.*?)</tamis-error>", re.DOTALL)
+
+
+def run(
+    runner: config.Runner, args: tuple[str, ...], build: Callable[[beam.Pipeline], object]
+) -> None:
+    """Build one pipeline and run it to its end.
+
+    Args:
+      runner: The run file's `runner` section.
+      args: Beam's own options, given after `--` on the command line.
+      build: Applies the transforms.
+
+    Raises:
+      TamisError: what a worker raised, with its parts.
+      RunnerError: the engine itself failed.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    options = _options(runner, args)
+    # FnApiRunner by name: DirectRunner would first try to download Prism.
+    engine = None if any(a.startswith("--runner") for a in args) else FnApiRunner()
+    pipeline = beam.Pipeline(runner=engine, options=options)
+    build(pipeline)
+    try:
+        pipeline.run().wait_until_finish()
+    except errors.TamisError:
+        raise
+    except Exception as error:  # whatever a runner raises
+        raise _unpack(error) from error
+
+
+def _options(
+    runner: config.Runner, args: tuple[str, ...]
+) -> pipeline_options.PipelineOptions:
+    local: list[str] = []
+    if runner.workers > 1 and not any(a.startswith("--direct_") for a in args):
+        local = [
+            f"--direct_num_workers={runner.workers}",
+            "--direct_running_mode=multi_processing",
+        ]
+    return pipeline_options.PipelineOptions([*local, *args])
+
+
+@contextlib.contextmanager
+def carried() -> Iterator[None]:
+    """Pack a TamisError into its message: runners hand over text, not exceptions."""
+    try:
+        yield
+    except errors.TamisError as error:
+        parts = [type(error).__name__, error.what, error.where, error.why, error.remedy]
+        raise RuntimeError(f"<tamis-error>{json.dumps(parts)}</tamis-error>") from error
+
+
+def _unpack(error: Exception) -> errors.TamisError:
+    found = _CARRIED.search(str(error))
+    if found:
+        kind, what, where, why, remedy = json.loads(_unescape(found[1]))
+        return getattr(errors, kind)(what, where=where, why=why, remedy=remedy)
+    last = [line for line in str(error).strip().splitlines() if line.strip()] or [repr(error)]
+    return errors.RunnerError(
+        "the engine failed", why=last[-1].strip(), remedy="the cause is in the traceback: --traceback"
+    )
+
+
+def _unescape(text: str) -> str:
+    """Undo the quoting of a runner that put `repr` of the message in its own."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return text.encode().decode("unicode_escape")
+    return text

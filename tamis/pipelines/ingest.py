@@ -1,0 +1,201 @@
+"""Ingest: read every input once, name its good rows and set its bad ones aside."""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tamis import errors, progress, sidecars, sources
+from tamis.pipelines import engine, session, view
+from tamis.schemas import columns, config, index, rejected, shards
+
+VERSION = 1
+ORIGIN = "tamis.origin"
+REJECTED = "tamis.rejected"
+
+
+def ingest(run: session.Session) -> None:
+    """Cut the inputs into shards and write the index, one row per accepted row.
+
+    Raises:
+      SchemaError: a file is missing, damaged or without a declared column.
+      RejectedError: more rows were rejected than `ingest.max_rejected_fraction`.
+    """
+    files = list(itertools.chain.from_iterable(_files(run.config)))
+    inputs = run.digest(
+        "ingest",
+        VERSION,
+        {
+            "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
+            "vectors": _reads_vectors(run.config),
+            "files": [dataclasses.asdict(f) for f in files],
+        },
+    )
+    if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
+        cut = run.cut()
+    else:
+        for file in files:
+            sources.check(file)
+        cut = [s for i, f in enumerate(files) for s in sources.shards(f, i, run.config.ingest.shard_rows)]
+        run.save_shards(cut)
+    write = Write(run.root, inputs, _reads_vectors(run.config), run.config.ingest.max_text_bytes)
+    run.per_shard(
+        "ingest",
+        inputs,
+        (rejected.FOLDER, index.FOLDER),
+        lambda spans: spans | "ingest" >> beam.ParDo(write),
+        cut,
+        lambda outcome: _count(run, cut, outcome),
+    )
+    _allow(run)
+
+
+def _files(document: config.Run) -> Iterator[list[shards.File]]:
+    for name, source in document.sources.items():
+        yield sources.expand(_source(name, "supply", source))
+    if document.target is not None:
+        yield sources.expand(_source("target", "target", document.target))
+
+
+def _source(name: str, role: shards.Role, source: config.Source) -> sources.Source:
+    return sources.Source(
+        name=name,
+        role=role,
+        paths=(source.path,) if isinstance(source.path, str) else tuple(source.path),
+        columns=source.columns(),
+        format=source.format,
+        delimiter=source.delimiter,
+        quote=source.quote,
+        header=tuple(source.header),
+        vectors=source.vectors,
+    )
+
+
+def _reads_vectors(document: config.Run) -> bool:
+    return document.embed.backend == "precomputed"
+
+
+class Write(beam.DoFn):
+    """Span to the index and rejected sidecars of its shards."""
+
+    def __init__(self, root: str, inputs: str, vectors: bool, max_text_bytes: int) -> None:  # noqa: FBT001
+        self._root, self._inputs, self._vectors = root, inputs, vectors
+        self._max_text_bytes = max_text_bytes
+
+    def process(self, span: shards.Span) -> Iterable[str]:
+        with engine.carried():
+            blocks = sources.read(
+                span, self._wants(span.shards[0].file), max_text_bytes=self._max_text_bytes
+            )
+            grouped = itertools.groupby(blocks, key=lambda block: block.shard)
+            done = set()
+            for shard, group in grouped:
+                self._commit(shard, list(_index_and_rejected(shard.file, group)))
+                done.add(shard.name)
+                yield shard.name
+            for shard in span.shards:  # a shard of blank lines yields no block
+                if shard.name not in done:
+                    self._commit(shard, [])
+
+    def _wants(self, file: shards.File) -> tuple[str, ...]:
+        has_vectors = self._vectors or not file.columns.text
+        vectors = (columns.EMBEDDING,) if has_vectors else ()
+        named = tuple(n for n in file.columns.named() if n != columns.EMBEDDING)
+        return (*named, *vectors)
+
+    def _commit(
+        self, shard: shards.Shard, parts: list[tuple[pa.RecordBatch, pa.RecordBatch]]
+    ) -> None:
+        table = pa.Table.from_batches([i for i, _ in parts], index.SCHEMA)
+        bad = pa.Table.from_batches([r for _, r in parts], rejected.SCHEMA)
+        _balance(shard, table.num_rows, bad.num_rows)
+        stamp = sidecars.Stamp(sidecars.uid_digest(table), self._inputs)
+        if bad.num_rows:
+            sidecars.commit(self._root, rejected.FOLDER, shard.name, bad, stamp)
+        reasons = {v["values"]: v["counts"] for v in bad["reason"].value_counts().to_pylist()}
+        facts = {ORIGIN: json.dumps(_origin(shard)), REJECTED: json.dumps(reasons, sort_keys=True)}
+        sidecars.commit(self._root, index.FOLDER, shard.name, table, stamp, facts)
+
+
+def _index_and_rejected(
+    file: shards.File, blocks: Iterable[sources.Block]
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    for block in blocks:
+        batch = block.batch
+        has_label = columns.LABEL in batch.schema.names
+        label = batch.column(columns.LABEL) if has_label else pa.nulls(batch.num_rows, pa.string())
+        arrays = [
+            view.uid_of(file, batch),
+            batch.column(columns.ROW),
+            _units(batch),
+            label.cast(pa.string()),
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=index.SCHEMA), block.rejected
+
+
+def _units(batch: pa.RecordBatch) -> pa.Array:
+    """Words of the text; 1 for a row without text."""
+    if columns.TEXT not in batch.schema.names:
+        return pa.array(np.ones(batch.num_rows, np.int32))
+    return pc.count_substring_regex(batch.column(columns.TEXT), r"\S+").cast(pa.int32())
+
+
+def _origin(shard: shards.Shard) -> dict[str, str | int]:
+    file = shard.file
+    return {
+        "path": file.path,
+        "source": file.source,
+        "role": file.role,
+        "size": file.size,
+        "row": shard.row,
+        "rows": shard.rows,
+    }
+
+
+def _balance(shard: shards.Shard, accepted: int, bad: int) -> None:
+    """Every row of the shard is in exactly one of the two."""
+    if accepted + bad != shard.rows:
+        raise errors.ArtifactError(
+            f"rows do not balance: {accepted} accepted + {bad} rejected of {shard.rows}",
+            where=f"{shard.file.path}:{shard.row}",
+            why="the file changed while it was read, or a reader lost rows",
+            remedy="run again; if it stays, please file an issue with the file",
+        )
+
+
+def _count(run: session.Session, cut: list[shards.Shard], outcome: progress.Outcome) -> dict:
+    """Rows and rejects by source, from the footers."""
+    by_source: dict[str, dict] = {}
+    for shard in cut:
+        footer = sidecars.footer(run.root, index.FOLDER, shard.name)
+        reasons = json.loads(footer[REJECTED])
+        entry = by_source.setdefault(shard.source, {"rows": 0, "accepted": 0, "rejected": {}})
+        entry["rows"] += shard.rows
+        entry["accepted"] += int(footer["rows"])
+        for reason, n in reasons.items():
+            entry["rejected"][reason] = entry["rejected"].get(reason, 0) + n
+    outcome.rejected = sum(sum(e["rejected"].values()) for e in by_source.values())
+    return {"sources": by_source}
+
+
+def _allow(run: session.Session) -> None:
+    """Raise when more rows were rejected than the config allows."""
+    by_source = run.entry("ingest")["sources"]
+    rows = sum(e["rows"] for e in by_source.values())
+    bad = {name: sum(e["rejected"].values()) for name, e in by_source.items()}
+    limit = run.config.ingest.max_rejected_fraction
+    if sum(bad.values()) > limit * rows:
+        worst = max(bad, key=lambda name: bad[name])
+        reasons = by_source[worst]["rejected"]
+        listed = ", ".join(f"{n:,} {reason}" for reason, n in sorted(reasons.items()))
+        raise errors.RejectedError(
+            f"{sum(bad.values()):,} of {rows:,} rows rejected, more than {limit:.2%}",
+            where=run.root,
+            why=f"most in source '{worst}': {listed}",
+            remedy="look in rejected/, mend the inputs, or raise ingest.max_rejected_fraction",
+        )

@@ -1,0 +1,124 @@
+"""Score: one float32 per row and scorer, each in a folder of its own."""
+
+from collections.abc import Callable, Iterable
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from tamis import artifacts, errors, folds, scorers, storage
+from tamis.pipelines import engine, folding, session, view
+from tamis.schemas import columns, embeddings, scores, shards
+
+VERSION = 1
+ARTIFACTS = "artifacts"
+
+
+def score(run: session.Session) -> None:
+    """Write the sidecar of every configured scorer: adding one later adds a folder.
+
+    Raises:
+      ConfigError: a scorer is unknown or its options are wrong.
+    """
+    for name in run.config.score:
+        _score(run, name)
+
+
+def stage(name: str) -> str:
+    """The ledger's name for a scorer's stage."""
+    return f"score:{name}"
+
+
+def _score(run: session.Session, name: str) -> None:
+    options = run.config.score[name]
+    scorer = scorers.build(name, options, artifact=_artifact_url(run, name))
+    inputs = run.digest(stage(name), VERSION, [name, options], _needs(scorer.reads))
+    cut = run.cut("supply")
+
+    def build(spans: beam.PCollection) -> object:
+        if name in FITTED:
+            FITTED[name](run, _artifact_url(run, name))
+        return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
+
+    run.per_shard(stage(name), inputs, (scores.folder(name),), build, cut)
+
+
+def _artifact_url(run: session.Session, name: str) -> str:
+    return storage.join(run.root, ARTIFACTS, f"{name}.npy")
+
+
+def _needs(reads: tuple[str, ...]) -> list[str]:
+    """Stages that write what a scorer reads."""
+    homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
+    return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
+
+
+def _class_means(run: session.Session, url: str) -> None:
+    """Supervised prototypes: the mean embedding of each class of the supply."""
+    fold = folds.ClassMeans()
+    reads = (columns.LABEL, columns.EMBEDDING)
+    labels, means, _ = folding.fold(run, "class-means", fold, reads, run.cut("supply"))
+    artifacts.write(url, means)
+    storage.write_atomic(f"{url}.labels.json", _json([str(label) for label in labels]))
+
+
+def _target(run: session.Session, url: str) -> None:
+    """The target's embeddings, in input order."""
+    parts = [
+        run.view().table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING]
+        for s in run.cut("target")
+    ]
+    if not parts:
+        raise errors.ConfigError(
+            "score.target_similarity needs a target", remedy="add a `target` to the run file"
+        )
+    artifacts.write(url, np.concatenate([embeddings.matrix(p) for p in parts]))
+
+
+def _json(value: object) -> bytes:
+    import json
+
+    return json.dumps(value).encode()
+
+
+FITTED: dict[str, Callable[[session.Session, str], None]] = {
+    "supervised_prototypes": _class_means,
+    "target_similarity": _target,
+}
+
+
+class Score(beam.DoFn):
+    """Span to one scorer's sidecars."""
+
+    def __init__(self, seen: view.View, inputs: str, scorer: scorers.Scorer) -> None:
+        self._view, self._inputs, self._scorer = seen, inputs, scorer
+
+    def setup(self) -> None:
+        with engine.carried():
+            self._scorer.setup()
+
+    def process(self, span: shards.Span) -> Iterable[str]:
+        with engine.carried():
+            parts: dict[str, list[np.ndarray]] = {s.name: [] for s in span.shards}
+            reads = (*self._scorer.reads, columns.ROW)
+            for shard, batch in self._view.batches(span, reads):
+                parts[shard.name].append(self._values(shard, batch))
+            for shard in span.shards:
+                x = np.concatenate([np.zeros(0, np.float32), *parts[shard.name]])
+                table = pa.Table.from_arrays([pa.array(x)], schema=scores.SCHEMA)
+                folder = scores.folder(self._scorer.name)
+                self._view.commit(folder, shard.name, table, self._inputs)
+                yield shard.name
+
+    def _values(self, shard: shards.Shard, batch: pa.RecordBatch) -> np.ndarray:
+        x = self._scorer.score(batch)
+        bad = np.flatnonzero(~np.isfinite(x))
+        if len(bad):
+            row = batch.column(columns.ROW)[int(bad[0])].as_py()
+            raise errors.ArtifactError(
+                f"scorer '{self._scorer.name}' gave {x[bad[0]]}",
+                where=f"{shard.file.path}:{row}",
+                why="a score must be finite; nothing is repaired",
+                remedy="mend the scorer, or take the row out",
+            )
+        return x

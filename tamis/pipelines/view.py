@@ -1,0 +1,218 @@
+"""One shard as a reader sees it: any mix of input columns and sidecar columns, row for row."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tamis import errors, sidecars, sources
+from tamis.schemas import (
+    clusters,
+    columns,
+    duplicates,
+    embeddings,
+    index,
+    scores,
+    shards,
+    tiers,
+    uids,
+)
+
+_HOME = {
+    **dict.fromkeys(index.SCHEMA.names, index.FOLDER),
+    embeddings.EMBEDDING: embeddings.FOLDER,
+    **dict.fromkeys(clusters.SCHEMA.names, clusters.FOLDER),
+    **dict.fromkeys(duplicates.SCHEMA.names, duplicates.FOLDER),
+    **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A run folder, as of the stages committed so far.
+
+    Attributes:
+      root: The run folder.
+      made: Folder and the digest its sidecars were made from, for every committed stage.
+      max_text_bytes: What ingest accepted.
+    """
+
+    root: str
+    made: tuple[tuple[str, str], ...]
+    max_text_bytes: int = sources.MAX_TEXT_BYTES
+
+    def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
+        """What the sidecar of `shard` in `folder` must have been made from."""
+        aligned = sidecars.stamp_of(self.root, index.FOLDER, shard).index
+        return sidecars.Stamp(aligned, self._inputs(folder))
+
+    def commit(
+        self,
+        folder: str,
+        shard: str,
+        table: pa.Table,
+        inputs: str,
+        facts: dict[str, str] | None = None,
+    ) -> None:
+        """Write a sidecar aligned with the index.
+
+        Raises:
+          ArtifactError: it has another number of rows.
+        """
+        footer = sidecars.footer(self.root, index.FOLDER, shard)
+        if table.num_rows != int(footer["rows"]):
+            raise errors.ArtifactError(
+                f"{table.num_rows} rows for an index of {footer['rows']}",
+                where=sidecars.url(self.root, folder, shard),
+                remedy="please file an issue: a stage lost or made up rows",
+            )
+        stamp = sidecars.Stamp(self.stamp(index.FOLDER, shard).index, inputs)
+        sidecars.commit(self.root, folder, shard, table, stamp, facts)
+
+    def rows(self, shard: str) -> int:
+        """Accepted rows of a shard."""
+        return int(sidecars.footer(self.root, index.FOLDER, shard)["rows"])
+
+    def table(self, shard: str, folder: str, names: list[str] | None = None) -> pa.Table:
+        """Columns of one sidecar, checked against its stamp."""
+        return sidecars.read(self.root, folder, shard, names, self.stamp(folder, shard))
+
+    def batches(
+        self, span: shards.Span, reads: tuple[str, ...]
+    ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
+        """The accepted rows of `span` in order, in batches of at most `BATCH_ROWS`.
+
+        Args:
+          span: Shards of one file.
+          reads: Columns: `text` from the input itself; `source`; `score:<name>`; else the
+            column of the sidecar that has it.
+        """
+        if columns.TEXT in reads:
+            yield from self._with_text(span, reads)
+            return
+        for shard in span.shards:
+            yield from ((shard, batch) for batch in self._aligned(shard, reads))
+
+    def _inputs(self, folder: str) -> str:
+        made = dict(self.made)
+        if folder not in made:
+            raise errors.ArtifactError(
+                f"nothing has written '{folder}' yet",
+                where=self.root,
+                remedy="run the stage that does, or `tamis run`",
+            )
+        return made[folder]
+
+    def _aligned(self, shard: shards.Shard, reads: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        wanted = _by_folder(reads) or {index.FOLDER: {index.ROW: index.ROW}}
+        streams = [
+            sidecars.batches(
+                self.root, folder, shard.name, sorted(set(n.values())), self.stamp(folder, shard.name)
+            )
+            for folder, n in wanted.items()
+        ]
+        for parts in zip(*streams, strict=True):
+            found = {
+                name: part.column(stored)
+                for part, names in zip(parts, wanted.values(), strict=True)
+                for name, stored in names.items()
+            }
+            yield _batch(found, reads, shard, parts[0].num_rows)
+
+    def _with_text(
+        self, span: shards.Span, reads: tuple[str, ...]
+    ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
+        sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
+        current, held = "", pa.table({})
+        for block in sources.read(
+            span, _identifying(span), max_text_bytes=self.max_text_bytes
+        ):
+            if block.shard.name != current:
+                current = block.shard.name
+                held = pa.Table.from_batches(list(self._aligned(block.shard, sidecar_reads)))
+                known = held.column(index.ROW).to_numpy()
+            rows = block.batch.column(columns.ROW).to_numpy()
+            accepted = np.isin(rows, known)
+            kept = block.batch.filter(pa.array(accepted))
+            start = int(np.searchsorted(known, rows[accepted][0])) if accepted.any() else 0
+            part = held.slice(start, kept.num_rows).combine_chunks()
+            _same(block.shard, kept, part)
+            found = {name: _whole(part.column(name)) for name in sidecar_reads}
+            found[columns.TEXT] = kept.column(columns.TEXT)
+            yield block.shard, _batch(found, reads, block.shard, kept.num_rows)
+
+
+_KEYS = (index.UID, index.ROW)
+
+
+def _identifying(span: shards.Span) -> tuple[str, ...]:
+    """The input columns that hold the text and name the row."""
+    has_id = bool(span.shards[0].file.columns.id)
+    return (columns.TEXT, columns.ID) if has_id else (columns.TEXT,)
+
+
+def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:
+    """Raise unless the rows read are those the index names."""
+    name = uid_of(shard.file, read)
+    known = _whole(indexed.column(index.UID))
+    if len(name) == len(known) and name.equals(known):
+        return
+    rows = read.column(columns.ROW)
+    if len(name) == len(known):
+        at = rows[pc.index(pc.not_equal(name, known), value=True).as_py()].as_py()
+    else:
+        at = shard.row
+    raise errors.ArtifactError(
+        "the input has changed since it was ingested",
+        where=f"{shard.file.path}:{at}",
+        why="the row there is not the one the index names",
+        remedy="restore the file, or start a new run folder",
+    )
+
+
+def uid_of(file: shards.File, batch: pa.RecordBatch) -> pa.Array:
+    """Name rows: by (source, own id) where the source has ids, else by content."""
+    if file.columns.id:
+        return uids.of(file.source, batch.column(columns.ID))
+    if columns.TEXT in batch.schema.names:
+        return uids.of("", batch.column(columns.TEXT))
+    x = np.ascontiguousarray(vectors(batch.column(columns.EMBEDDING)))
+    raw = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(x.shape[1] * 4), len(x), [None, pa.py_buffer(x)]
+    )
+    return uids.of("", raw.cast(pa.large_binary()))
+
+
+def vectors(values: pa.Array) -> np.ndarray:
+    """Shape (n, d) float32 of list rows that all have d values."""
+    if pa.types.is_fixed_size_list(values.type):
+        return embeddings.matrix(values)
+    flat = values.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(values), -1).astype(np.float32, copy=False)
+
+
+def _by_folder(reads: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Folder to {name asked for: column stored}."""
+    wanted: dict[str, dict[str, str]] = {}
+    for name in reads:
+        if name == columns.SOURCE:
+            continue
+        kind, _, scorer = name.partition(":")
+        folder, stored = (scores.folder(scorer), scores.SCORE) if scorer else (_HOME[kind], name)
+        wanted.setdefault(folder, {})[name] = stored
+    return wanted
+
+
+def _batch(
+    found: dict[str, pa.Array], reads: tuple[str, ...], shard: shards.Shard, rows: int
+) -> pa.RecordBatch:
+    if columns.SOURCE in reads:
+        found = {**found, columns.SOURCE: pa.array([shard.source] * rows, pa.string())}
+    return pa.RecordBatch.from_arrays([found[name] for name in reads], list(reads))
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A chunked column as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)

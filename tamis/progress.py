@@ -1,0 +1,144 @@
+"""One live line per stage on a terminal, JSON lines elsewhere, nothing when quiet."""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol, TextIO
+
+import rich.console
+import rich.progress
+
+POLL_SECONDS = 0.25
+
+Style = Literal["auto", "rich", "json", "quiet"]
+Count = Callable[[], int]  # rows committed so far
+
+
+class Reporter(Protocol):
+    """Shows how far a stage is."""
+
+    def stage(
+        self, name: str, total: int, count: Count, *, reused: int = 0
+    ) -> contextlib.AbstractContextManager["Outcome"]:
+        """Show stage `name` while the block runs.
+
+        Args:
+          name: The stage.
+          total: Rows it has to do.
+          count: Rows committed so far, by looking at the run folder: the same on any runner.
+          reused: Shards kept from an earlier run.
+        """
+        ...
+
+
+class Outcome:
+    """What the stage says when it is done, set by the block."""
+
+    note = ""
+    rejected = 0
+
+
+def reporter(style: Style, stream: TextIO | None = None) -> Reporter:
+    """The reporter for `style`; `auto` is rich on a terminal and JSON lines elsewhere."""
+    stream = stream or sys.stderr
+    if style == "auto":
+        style = "rich" if stream.isatty() else "json"
+    if style == "quiet":
+        return _Quiet()
+    return _Rich(stream) if style == "rich" else _Json(stream)
+
+
+class _Quiet:
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
+        yield Outcome()
+
+
+class _Json:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
+        started, outcome = time.monotonic(), Outcome()
+        self._say({"stage": name, "event": "start", "rows": total, "reused_shards": reused})
+        # A long stage must show signs of life; a short one should be two lines.
+        with _polling(lambda: self._beat(name, total, count, started), every=5.0):
+            yield outcome
+        seconds = round(time.monotonic() - started, 3)
+        done = {"stage": name, "event": "done", "rows": total, "seconds": seconds}
+        self._say(done | {"rejected": outcome.rejected, "note": outcome.note})
+
+    def _beat(self, name: str, total: int, count: Count, started: float) -> None:
+        done, seconds = count(), time.monotonic() - started
+        rate = done / seconds if seconds else 0.0
+        eta = round((total - done) / rate, 1) if rate else None
+        beat = {"stage": name, "event": "progress", "done": done, "rows": total}
+        self._say(beat | {"rows_per_second": round(rate, 1), "eta_seconds": eta})
+
+    def _say(self, event: dict) -> None:
+        self._stream.write(json.dumps(event) + "\n")
+        self._stream.flush()
+
+
+class _Rich:
+    def __init__(self, stream: TextIO) -> None:
+        self._console = rich.console.Console(file=stream)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
+        outcome = Outcome()
+        with rich.progress.Progress(
+            rich.progress.TextColumn("{task.description:<8}"),
+            rich.progress.BarColumn(24),
+            rich.progress.TextColumn("{task.completed:>9,.0f} rows"),
+            rich.progress.TextColumn("{task.fields[rate]:>11}"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("[dim]{task.fields[note]}"),
+            console=self._console,
+        ) as bar:
+            note = f"{reused} shards reused" if reused else ""
+            task = bar.add_task(name, total=max(total, 1), note=note, rate="")
+            started = time.monotonic()
+
+            def look(done: int | None = None) -> None:
+                done = count() if done is None else done
+                rate = done / max(time.monotonic() - started, 1e-9)
+                bar.update(task, completed=done, rate=f"{rate:,.0f}/s")
+
+            with _polling(look, every=POLL_SECONDS):
+                yield outcome
+            look(max(total, 1))
+            bar.update(task, note=_notes(note, outcome))
+
+
+def _notes(note: str, outcome: Outcome) -> str:
+    rejected = f"{outcome.rejected:,} rejected" if outcome.rejected else ""
+    return ", ".join(part for part in (note, rejected, outcome.note) if part)
+
+
+@contextlib.contextmanager
+def _polling(look: Callable[[], None], *, every: float) -> Iterator[None]:
+    """Call `look` now and then from a thread while the block runs.
+
+    A look that fails must not stop the work it looks at, so it only stops the looking; the block's
+    own error is the one that is raised.
+    """
+    over = threading.Event()
+
+    def loop() -> None:
+        with contextlib.suppress(Exception):
+            while not over.wait(every):
+                look()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,155 @@
+"""Read a run file. Every error names file:line:column, the bad value and the nearest valid key."""
+
+import difflib
+import types
+import typing
+from pathlib import Path
+
+import pydantic
+import yaml
+
+from tamis import errors
+from tamis.schemas import config
+
+
+def load(path: str) -> config.Run:
+    """The validated run file at `path`.
+
+    Raises:
+      ConfigError: naming file:line:column.
+    """
+    file = Path(path)
+    if not file.is_file():
+        near = difflib.get_close_matches(file.name, [p.name for p in _yamls(file.parent)], 1)
+        hint = (
+            f"did you mean {file.parent / near[0]}?" if near else "`tamis init FOLDER` writes one"
+        )
+        raise errors.ConfigError("no such run file", where=path, remedy=hint)
+    return parse(file.read_text(encoding="utf-8"), path)
+
+
+def parse(text: str, name: str = "<string>") -> config.Run:
+    """The run file in `text`; `name` stands in error messages."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _unique(node, name)
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise errors.ConfigError(
+            f"not YAML: {error.problem}", where=where, remedy="check indentation and colons"
+        ) from error
+    except yaml.YAMLError as error:
+        raise errors.ConfigError(f"not YAML: {error}", where=name) from error
+    if not isinstance(document, dict):
+        raise errors.ConfigError(
+            "a run file is a mapping of keys", where=f"{name}:1:1", remedy="start with `version: 1`"
+        )
+    try:
+        return config.Run.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise _explain(error, node, name) from None
+
+
+def json_schema() -> dict:
+    """JSON Schema of the run file, for editors."""
+    schema = config.Run.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "tamis run file"
+    return schema
+
+
+def _yamls(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]) if folder.is_dir() else []
+
+
+def _unique(node: yaml.Node | None, name: str) -> None:
+    """Refuse a key given twice, of which YAML would silently keep the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise errors.ConfigError(
+                    f"key '{key.value}' is given twice",
+                    where=_where(key.start_mark, name),
+                    remedy="keep one of them",
+                )
+            seen.add(key.value)
+            _unique(value, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _unique(item, name)
+
+
+def _explain(error: pydantic.ValidationError, node: yaml.Node, name: str) -> errors.ConfigError:
+    lines = [_line(item, node, name) for item in error.errors()]
+    first = lines[0]
+    if len(lines) > 1:
+        more = "\n".join(f"{where}: {what}\n  -> {remedy}" for where, what, remedy in lines[1:])
+        return errors.ConfigError(first[1], where=first[0], remedy=f"{first[2]}\n{more}")
+    return errors.ConfigError(first[1], where=first[0], remedy=first[2])
+
+
+def _line(item: typing.Any, node: yaml.Node, name: str) -> tuple[str, str, str]:  # noqa: ANN401
+    loc = tuple(part for part in item["loc"] if not _is_tag(part))
+    where = _where(_mark(node, loc), name)
+    dotted = ".".join(str(part) for part in loc)
+    if item["type"] == "extra_forbidden":
+        valid = _fields(config.Run, loc[:-1])
+        near = difflib.get_close_matches(str(loc[-1]), valid, 1, 0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}"
+        return where, f"unknown key '{dotted}'", hint
+    if item["type"] == "missing":
+        return where, f"key '{dotted}' is missing", "add it; `tamis init` shows a full file"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return where, message, f"in '{dotted}'" if dotted else "see `tamis explain`"
+    near = difflib.get_close_matches(str(item["input"]), _choices(item), 1, 0.5)
+    hint = f"did you mean '{near[0]}'?" if near else message
+    return where, f"'{dotted}' may not be {item['input']!r}: {message}", hint
+
+
+def _is_tag(part: object) -> bool:
+    """Whether pydantic put in the name of a union's member, which is no key of the file."""
+    return isinstance(part, str) and (
+        part in {"int", "str", "float", "[key]"}
+        or part.startswith(("list[", "dict[", "constrained"))
+    )
+
+
+def _choices(item: typing.Any) -> list[str]:  # noqa: ANN401
+    expected = item.get("ctx", {}).get("expected", "")
+    return [word.strip("' ") for word in str(expected).replace(" or ", ",").split(",")]
+
+
+def _where(mark: yaml.Mark, name: str) -> str:
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _mark(node: yaml.Node, loc: tuple) -> yaml.Mark:
+    """Where the deepest part of `loc` that the file has begins."""
+    mark = node.start_mark
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not found:
+                return mark
+            mark, node = found[0][0].start_mark, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            mark = node.start_mark
+    return mark
+
+
+def _fields(model: type[pydantic.BaseModel], loc: tuple) -> list[str]:
+    """Keys that are valid at `loc`."""
+    kind: typing.Any = model
+    for part in loc:
+        if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:
+            kind = typing.get_args(kind)[-1]  # of dict[Name, Source], the value
+        if isinstance(kind, types.UnionType):
+            kind = typing.get_args(kind)[0]  # of Source | None, the section
+    return list(kind.model_fields)

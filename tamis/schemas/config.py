@@ -1,0 +1,212 @@
+"""The run file: one YAML document is one run.
+
+Every default that is a choice says where it comes from. Unknown keys are errors; `tamis.runfile`
+turns a validation error into file:line:column and the nearest valid key.
+"""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from tamis.schemas import shards
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Part(pydantic.BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Part):
+    """Where rows come from, and what this source calls its columns."""
+
+    path: str | list[str] = Field(description="File, folder, glob or URL; or a list of them")
+    text: str = Field("", description="Column of the text to embed")
+    label: str = Field("", description="Column of class labels, for pilots that need them")
+    id: str = Field(
+        "", description="Column of the source's own ids; without it, content names a row"
+    )
+    embedding: str = Field("", description="Column of precomputed vectors")
+    vectors: str = Field(
+        "", description=".npy file with one precomputed vector per row of the file"
+    )
+    format: shards.Format | None = Field(None, description="When the extension does not say")
+    delimiter: str | None = Field(None, max_length=1, description="Of csv files; tab in .tsv")
+    quote: str | None = Field(None, max_length=1, description="Of csv files; none in .tsv")
+    header: list[str] = Field([], description="Names of csv columns when line 1 does not give them")
+
+    @pydantic.model_validator(mode="after")
+    def _has_content(self) -> "Source":
+        if not (self.text or self.embedding or self.vectors):
+            raise ValueError("name at least one of: text, embedding, vectors")
+        return self
+
+    def columns(self) -> shards.Columns:
+        return shards.Columns(self.text, self.label, self.id, self.embedding)
+
+
+class Ingest(Part):
+    """How inputs are cut and what counts as a bad row."""
+
+    shard_rows: Positive = Field(shards.SHARD_ROWS, description="Rows per shard")
+    max_text_bytes: Positive = Field(1 << 20, description="A longer text is rejected")
+    max_rejected_fraction: Fraction = Field(0.01, description="Above it the run fails with code 3")
+    duplicates: Literal["drop", "keep"] = Field(
+        "drop", description="Rows with one uid: train on the first only, or on each"
+    )
+
+
+class Embed(Part):
+    """How a row becomes a unit vector."""
+
+    backend: Literal["static", "sentence-transformers", "precomputed"] = Field(
+        "static", description="static = WordLlama, no torch; precomputed = a column or .npy"
+    )
+    model: str = Field("", description="sentence-transformers: a folder or a hub id")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
+    allow_cpu: bool = Field(default=False, description="Let device: cuda fall back to the CPU")
+    batch: Positive = Field(64, description="Texts per forward pass; halved when out of memory")
+    dtype: Literal["float16", "float32"] = Field("float16", description="On disk")
+    accelerator: str = Field("", description="Beam resource hint, e.g. type:nvidia-l4;count:1")
+
+    @pydantic.model_validator(mode="after")
+    def _has_model(self) -> "Embed":
+        if self.backend == "sentence-transformers" and not self.model:
+            raise ValueError("backend sentence-transformers needs `model`: a folder or a hub id")
+        return self
+
+
+class Cluster(Part):
+    """Spherical k-means on a hash-sampled subset."""
+
+    k: Positive | None = Field(None, description="Clusters; default sqrt(rows), at most 1,000")
+    iterations: Positive = Field(20, description="Lloyd iterations; faiss's own default is 25")
+    sample: Positive | None = Field(
+        None, description="Rows to fit on; default 256 per cluster, as faiss subsamples"
+    )
+
+
+class Tier(Part):
+    """Quantile bands of a score, 0 = best."""
+
+    by: str | dict[str, float] = Field(
+        "prototypes", description="A scorer, or scorers with weights (of their rank fractions)"
+    )
+    tiers: int | list[float] = Field(
+        1, description="How many equal tiers, or their fractions, best first"
+    )
+    within: Literal["pool", "source"] = Field(
+        "source", description="Quantiles over the whole pool or inside each source"
+    )
+
+
+class Pilot(Part):
+    """Cheap trainings that measure what each stratum is worth."""
+
+    kind: Literal["linear-probe"] = Field("linear-probe", description="What is trained")
+    max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, description="A budget is planned from pilots of at most this part of it"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
+    )
+    batch: Positive = Field(8, description="Examples per SGD step")
+    seeds: Positive = Field(4, description="Trainings per design point at the largest size")
+
+
+class Plan(Part):
+    """The budget, and what may be done with it."""
+
+    budgets: list[Positive] = Field(min_length=1, description="Samples seen in training")
+    strata: list[Literal["source", "tier"]] = Field(
+        ["source", "tier"], min_length=1, description="What a quota is given to"
+    )
+    max_epochs: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Never repeat a row more often"
+    )
+    mode: Literal["mixture", "prefix"] = Field(
+        "mixture", description="Any shares, or the published 'top k strata in equal shares'"
+    )
+    measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
+
+    @pydantic.field_validator("budgets")
+    @classmethod
+    def _ascending(cls, value: list[int]) -> list[int]:
+        return sorted(set(value))
+
+
+class Select(Part):
+    """Which rows of a stratum, when not all are wanted."""
+
+    order: Literal["uniform", "best"] = Field(
+        "uniform", description="A uniform sample, or the rows with the best score first"
+    )
+
+
+class Check(Part):
+    """Training at the full budget, to hold the prediction against."""
+
+    seeds: Positive = Field(5, description="Trainings per manifest")
+
+
+class Runner(Part):
+    """Where Beam runs. Options after `--` on the command line are Beam's own."""
+
+    kind: Literal["local"] = Field("local", description="Beam's in-process FnApiRunner")
+    workers: Positive = Field(1, description="Above 1: that many worker processes")
+
+
+class Run(Part):
+    """One run."""
+
+    version: Literal[1] = Field(description="Of this format")
+    run: str = Field(min_length=1, description="Folder or URL everything is written to")
+    seed: int = Field(0, ge=0, lt=2**63, description="Of every random choice")
+    sources: dict[Name, Source] = Field(min_length=1, description="What may be chosen, by name")
+    target: Source | None = Field(None, description="A sample of what training should be good at")
+    ingest: Ingest = Ingest()
+    embed: Embed = Embed()
+    cluster: Cluster = Cluster()
+    score: dict[str, dict] = Field(
+        {"prototypes": {}, "lexical": {}}, description="Scorers by name, with their options"
+    )
+    tier: Tier = Tier()
+    pilot: Pilot = Pilot()
+    plan: Plan
+    select: Select = Select()
+    check: Check = Check()
+    runner: Runner = Runner()
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> "Run":
+        if "target" in self.sources:
+            raise ValueError("a source may not be called 'target'")
+        unscored = set(_scorers(self.tier.by)) - set(self.score)
+        if unscored:
+            raise ValueError(
+                f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
+            )
+        if not self.plan.measurements:
+            self._can_pilot()
+        return self
+
+    def _can_pilot(self) -> None:
+        if self.target is None:
+            raise ValueError("pilots need a `target`; or give plan.measurements of your own runs")
+        unlabelled = [n for n, s in {**self.sources, "target": self.target}.items() if not s.label]
+        if unlabelled:
+            raise ValueError(f"linear-probe needs a `label` column in: {', '.join(unlabelled)}")
+
+
+def _scorers(by: str | dict[str, float]) -> tuple[str, ...]:
+    return (by,) if isinstance(by, str) else tuple(by)
+
+
+def scorers(by: str | dict[str, float]) -> dict[str, float]:
+    """Scorer names and weights of `tier.by`, whichever way it is written."""
+    return {by: 1.0} if isinstance(by, str) else dict(by)

@@ -1,0 +1,183 @@
+"""Whether a file has the columns its source declares, found before anything runs."""
+
+import difflib
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from tamis import errors
+from tamis.schemas import columns as names
+from tamis.schemas import shards
+from tamis.sources import blocks, jsonl, lines, parquet, records, streams, vectors
+
+PEEK_ROWS = 1000
+_PEEK_BYTES = 256 << 10
+
+
+def named(file: shards.File, want: Iterable[str]) -> dict[str, str]:
+    """Canonical to the file's column name of the wanted columns that the file itself holds.
+
+    Raises:
+      SchemaError: the source declares no such column.
+    """
+    declared = file.columns.named()
+    found = {k: declared[k] for k in want if k in declared}
+    for k in want:
+        if k not in declared and not (k == names.EMBEDDING and file.vectors):
+            raise errors.SchemaError(
+                f"source {file.source!r} declares no {k} column",
+                where=file.path,
+                remedy=f"name it under columns: {k}: ...",
+            )
+    return found
+
+
+def check(file: shards.File) -> None:
+    """Look at a file's columns and types without reading it.
+
+    Raises:
+      SchemaError: the file is empty or damaged, or a declared column is missing or holds something
+        else. A column of JSON lines is missing if the first 1,000 rows have none.
+    """
+    streams.sniff(file)
+    if file.vectors:
+        vectors.layout(file.vectors)
+    if file.format == "parquet":
+        _check_parquet(file)
+    elif file.format == "csv":
+        _check_csv(file)
+    else:
+        _check_jsonl(file)
+
+
+def dimension(file: shards.File) -> int:
+    """Length of a file's embeddings.
+
+    The fixed size of a Parquet column or an `.npy` array, else the length of the first embedding
+    of the file that is finite and not all zeros, or the first with any length if none is. A source
+    of several files has one dimension: take that of its first file.
+
+    Returns:
+      0 if no row has an embedding.
+    """
+    if file.vectors:
+        return vectors.layout(file.vectors).dimension
+    if file.format == "parquet":
+        kind = parquet.schema(file).field(file.columns.embedding).type
+        if pa.types.is_fixed_size_list(kind):
+            return int(kind.list_size)
+    fallback = 0
+    for column in _embeddings(file):
+        for row in column.drop_null():
+            x = row.values.to_numpy(zero_copy_only=False)
+            if len(x) and np.isfinite(x).all() and x.any():
+                return len(x)
+            fallback = fallback or len(x)
+    return fallback
+
+
+def _embeddings(file: shards.File) -> Iterator[pa.Array]:
+    """The embedding column of a file, batch by batch, as parsed."""
+    want = named(file, (names.EMBEDDING,))
+    parsed: Iterator[blocks.Parsed]
+    if file.format == "parquet":
+        parsed = parquet.read(shards.Shard("", file, 0, parquet.rows(file)), want)
+    else:
+        parsed = (jsonl.parse(part, want) for part in _parts(file))
+    return (p.columns[names.EMBEDDING] for p in parsed)
+
+
+def _parts(file: shards.File) -> Iterator[records.Lines]:
+    for found in lines.stream(file, _PEEK_BYTES):
+        if not found.length:
+            yield found
+
+
+def _check_parquet(file: shards.File) -> None:
+    schema = parquet.schema(file)
+    _check_present(file, schema.names)
+    for k, name in file.columns.named().items():
+        kind = schema.field(name).type
+        if not parquet.fits(k, kind):
+            raise _wrong_type(file, k, name, str(kind))
+
+
+def _check_csv(file: shards.File) -> None:
+    if file.columns.embedding:
+        raise errors.SchemaError(
+            f"column {file.columns.embedding!r}: a csv file cannot hold embeddings",
+            where=file.path,
+            remedy="give them as vectors: FILE.npy, or write Parquet or JSON lines",
+        )
+    header = lines.header(file)
+    _check_present(file, header)
+    for name in file.columns.named().values():
+        if header.count(name) > 1:
+            raise errors.SchemaError(f"two columns are named {name!r}", where=file.path)
+
+
+def _check_jsonl(file: shards.File) -> None:
+    declared = file.columns.named()
+    seen: dict[str, None] = {}
+    fit: set[str] = set()
+    wrong: dict[str, str] = {}
+    for i, record in enumerate(_first_records(file)):
+        if i == 0 and record.lstrip().startswith(b"["):
+            raise _array(file)
+        seen |= dict.fromkeys(_keys(record))
+        for k, name in declared.items():
+            value = jsonl.values(record, {k: name})
+            if isinstance(value, dict) and value[k] is not None:
+                fit.add(k)
+            elif isinstance(value, tuple) and value[0] == "wrong_type":
+                wrong.setdefault(k, value[1].partition(" holds ")[2])
+    if seen:  # else there is not one object, which is for the rows to say
+        _check_present(file, tuple(seen))
+    for k in wrong.keys() - fit:
+        raise _wrong_type(file, k, declared[k], wrong[k])
+
+
+def _keys(record: bytes) -> Iterable[str]:
+    try:
+        row = json.loads(record)
+    except (ValueError, RecursionError):
+        return ()
+    return row.keys() if isinstance(row, dict) else ()
+
+
+def _first_records(file: shards.File) -> Iterator[bytes]:
+    found = (part.record(i) for part in _parts(file) for i in range(len(part)))
+    return itertools.islice(found, PEEK_ROWS)
+
+
+def _array(file: shards.File) -> errors.SchemaError:
+    return errors.SchemaError(
+        "holds a JSON array, not one object per line",
+        where=file.path,
+        remedy="jq -c '.[]' IN.json > OUT.jsonl",
+    )
+
+
+def _check_present(file: shards.File, have: Iterable[str]) -> None:
+    have = list(have)
+    for name in file.columns.named().values():
+        if name in have:
+            continue
+        near = difflib.get_close_matches(name, have, 1, 0.4)
+        raise errors.SchemaError(
+            f"column {name!r} not found",
+            where=file.path,
+            why=f"columns: {', '.join(have[:30])}",
+            remedy=f"did you mean {near[0]!r}?" if near else "name one of them under columns:",
+        )
+
+
+def _wrong_type(file: shards.File, k: str, name: str, found: str) -> errors.SchemaError:
+    return errors.SchemaError(
+        f"column {name!r} is {found}, {k} must be {parquet.EXPECTED[k]}",
+        where=file.path,
+        remedy=f"name another column as {k}, or convert this one",
+    )

@@ -1,0 +1,258 @@
+"""Files by URL: local paths, memory://, s3:// and gs:// look alike, through fsspec.
+
+Every path tamis takes or writes passes here, so that the rest of the code never asks where a file
+lives. A path keeps the spelling it was given: what the config calls `data/a.parquet` is called so
+in the manifest.
+"""
+
+import contextlib
+import difflib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import fsspec
+
+from tamis import errors
+
+_EXTRAS = {
+    "s3": ("s3fs", "tamis[s3]"),
+    "s3a": ("s3fs", "tamis[s3]"),
+    "gs": ("gcsfs", "tamis[gcp]"),
+    "gcs": ("gcsfs", "tamis[gcp]"),
+    "abfs": ("adlfs", "adlfs"),
+    "az": ("adlfs", "adlfs"),
+}
+# Where a put is atomic already: readers see the old object or the new one, never half of it.
+_ATOMIC_PUT = frozenset({"memory", "abfs", "az", *_EXTRAS})
+_MAGIC = "*?["
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The fsspec file system of `url`, and the path within it.
+
+    Raises:
+      ConfigError: the protocol is unknown, or its driver is not installed.
+    """
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        driver, package = _EXTRAS.get(scheme, ("a driver that is not installed", ""))
+        remedy = f"pip install '{package}'" if package else str(error)
+        raise errors.ConfigError(f"{scheme}:// needs {driver}", where=url, remedy=remedy) from error
+    except ValueError as error:
+        known = ", ".join(sorted({"memory", *_EXTRAS}))
+        raise errors.ConfigError(
+            "unknown kind of path", where=url, why=str(error), remedy=f"use a local path, {known}"
+        ) from error
+
+
+def join(url: str, *parts: str) -> str:
+    """`url` with `parts` under it.
+
+    >>> join("s3://bucket/run/", "index", "part-0.parquet")
+    's3://bucket/run/index/part-0.parquet'
+    """
+    if not url or url.endswith("://"):
+        return url + "/".join(parts)
+    return "/".join((url.rstrip("/"), *parts))
+
+
+def exists(url: str) -> bool:
+    """Whether a file or folder is there."""
+    fs, path = filesystem(url)
+    return bool(fs.exists(path))
+
+
+def is_folder(url: str) -> bool:
+    """Whether `url` is a folder, or a prefix with objects under it."""
+    fs, path = filesystem(url)
+    return bool(fs.isdir(path))
+
+
+def size(url: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    fs, path = filesystem(url)
+    return int(fs.size(path))
+
+
+def listing(url: str, suffix: str = "") -> list[str]:
+    """Sorted names (not paths) of the visible files right under a folder; none if it is missing.
+
+    Names that start with a dot are being written or are not ours.
+    """
+    fs, path = filesystem(url)
+    fs.invalidate_cache(path)  # another worker may have written since
+    try:
+        entries = fs.ls(path, detail=True)
+    except FileNotFoundError:
+        return []
+    names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file")
+    return sorted(n for n in names if n.endswith(suffix) and not n.startswith("."))
+
+
+def tree(url: str) -> list[str]:
+    """Sorted URLs of all files at any depth under a folder, spelled as `url` is.
+
+    Names that start with `.` or `_` are skipped with all beneath them: they are the marks that
+    Spark, git and download tools leave.
+    """
+    fs, path = filesystem(url)
+    below = (_relative(found, path) for found in fs.find(path))
+    return sorted(join(url, b) for b in below if not _hidden(b))
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith((".", "_")) for part in path.split("/"))
+
+
+def glob(pattern: str) -> list[str]:
+    """Sorted URLs of the files a pattern matches, spelled as the pattern is.
+
+    A file whose name is the pattern itself, brackets included, is that file.
+    """
+    fs, path = filesystem(pattern)
+    if fs.isfile(path):
+        return [pattern]
+    if not any(c in pattern for c in _MAGIC):
+        return []
+    base = _static_folder(pattern)
+    root = filesystem(base)[1] if base else str(pathlib.Path.cwd())
+    found = [p for p, e in fs.glob(path, detail=True).items() if e["type"] == "file"]
+    return sorted(join(base, _relative(p, root)) for p in found)
+
+
+def folder(url: str) -> str:
+    """The folder a file or pattern is in: "" for a bare name."""
+    head, slash, _ = url.rpartition("/")
+    return head + slash if head.endswith(":/") or not head else head
+
+
+def nearest(url: str, count: int = 3) -> list[str]:
+    """The files beside a missing one whose names are most like it."""
+    name = url.rpartition("/")[2]
+    beside = listing(folder(_static(url)) or ".")
+    return difflib.get_close_matches(name, beside, count, 0.5) or beside[:count]
+
+
+def _static(pattern: str) -> str:
+    """The pattern up to the first folder with a wildcard."""
+    parts = pattern.split("/")
+    stop = next((i for i, p in enumerate(parts) if any(c in p for c in _MAGIC)), len(parts))
+    return "/".join(parts[: stop + 1])
+
+
+def _static_folder(pattern: str) -> str:
+    return folder(_static(pattern))
+
+
+def _relative(path: str, root: str) -> str:
+    """`path` below `root`, both as the file system spells them."""
+    return path[len(root) :].lstrip("/") if path.startswith(root) else path
+
+
+def open_read(url: str) -> BinaryIO:
+    """A seekable binary file."""
+    fs, path = filesystem(url)
+    return fs.open(path, "rb")
+
+
+def read_bytes(url: str) -> bytes:
+    """All of a small file."""
+    fs, path = filesystem(url)
+    return fs.cat_file(path)
+
+
+def makedirs(url: str) -> None:
+    """Make a folder and those above it; an existing one is fine."""
+    fs, path = filesystem(url)
+    fs.makedirs(path, exist_ok=True)
+
+
+def remove_tree(url: str) -> None:
+    """Remove a file or a folder with all in it; a missing one is fine."""
+    fs, path = filesystem(url)
+    fs.invalidate_cache(path)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(path, recursive=True)
+
+
+def write_atomic(url: str, data: bytes) -> None:
+    """Write a file that others see whole or not at all, even through a crash.
+
+    Two workers may write the same file at once, as Beam runs backups of slow ones: each has its
+    own hidden temporary name, and the last rename wins.
+    """
+    fs, path = filesystem(url)
+    if _is_local(fs):
+        _write_local(pathlib.Path(path), data)
+    elif _ATOMIC_PUT.intersection(_protocols(fs)):
+        fs.pipe_file(path, data)
+    else:
+        _write_moved(fs, path, data)
+
+
+def _write_local(path: pathlib.Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(path) as temporary:
+        with temporary.open("xb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())  # a rename may reach the disk before the data does
+        temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _temporary(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    temporary = path.with_name(_hidden_name(path.name))
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: pathlib.Path) -> None:
+    """Make the rename itself last."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_moved(fs: fsspec.AbstractFileSystem, path: str, data: bytes) -> None:
+    head, _, name = path.rpartition("/")
+    fs.makedirs(head, exist_ok=True)
+    temporary = f"{head}/{_hidden_name(name)}"
+    try:
+        fs.pipe_file(temporary, data)
+        fs.mv(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fs.rm(temporary)
+        raise
+
+
+def _hidden_name(name: str) -> str:
+    return f".{name[:200]}.{uuid.uuid4().hex}.tmp"
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` is on this machine's disks."""
+    return _is_local(filesystem(url)[0])
+
+
+def _is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    return "file" in _protocols(fs)
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
