@@ -20,11 +20,11 @@ def default_k(n: int) -> int:
     """Clusters for a pool of `n` rows: the square root, at least 1, at most 10,000.
 
     Sorscher et al. (2022, §4.3) use 1,000 for the 1.28 M images of ImageNet, which is close to the
-    root (1,132), and find the metric robust to one order of magnitude either way; the cap is the
+    root (1,131), and find the metric robust to one order of magnitude either way; the cap is the
     upper end of that range.
 
     >>> default_k(1_281_167), default_k(2)
-    (1132, 1)
+    (1131, 1)
     """
     return min(max(1, math.isqrt(max(n, 0))), MAX_DEFAULT_K)
 

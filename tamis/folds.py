@@ -82,6 +82,17 @@ class Sample(NamedTuple):
     rows: pa.Table
     bound: int
 
+    def __reduce__(self) -> tuple:
+        """As Arrow IPC: pyarrow's own pickle (25.0) forgets that list items are not nullable."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.rows.schema) as writer:
+            writer.write_table(self.rows)
+        return _sample, (sink.getvalue().to_pybytes(), self.bound)
+
+
+def _sample(stream: bytes, bound: int) -> Sample:
+    return Sample(pa.ipc.open_stream(stream).read_all(), bound)
+
 
 @dataclasses.dataclass(frozen=True)
 class BottomK:
@@ -217,9 +228,9 @@ class ClassMeans:
 
     def result(self, state: dict[str, NDArray[np.int64]]) -> Means:
         labels = tuple(sorted(state))
-        sums = np.array([state[k] for k in labels], np.int64).reshape(len(labels), -1)
         if not labels:
             return Means((), np.empty((0, 0), np.float32), np.empty(0, np.int64))
+        sums = np.stack([state[k] for k in labels])
         wide = sums[:, 1:].astype(np.float64)
         norm = np.sqrt(np.einsum("nd,nd->n", wide, wide))
         means = wide / np.where(norm > 0, norm, 1)[:, None]

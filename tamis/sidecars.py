@@ -36,8 +36,8 @@ class Stamp:
 
 
 def url(root: str, folder: str, shard: str) -> str:
-    """Where the sidecar of `shard` in `folder` is."""
-    return storage.join(root, folder, f"{shard}.parquet")
+    """Where the sidecar of `shard` is; an empty `folder` means `root` itself."""
+    return storage.join(root, *filter(None, (folder, f"{shard}.parquet")))
 
 
 def uid_digest(table: pa.Table) -> str:

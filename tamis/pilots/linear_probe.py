@@ -57,9 +57,36 @@ def stream(
     return np.concatenate(rows)[np.argsort(np.concatenate(place), kind="stable")]
 
 
-def run_stream(
-    run: design.Run, pools: Sequence[NDArray[np.int64]], seed: int
+def repeated(
+    rows: NDArray[np.int64],
+    times: NDArray[np.int64],
+    stratum: NDArray[np.int64],
+    rng: np.random.Generator,
 ) -> NDArray[np.int64]:
+    """The order in which a training sees the rows of a manifest.
+
+    Like `stream`, with exact repeats: epoch e of a stratum is a shuffle of its rows that are to be
+    seen more than e times.
+
+    Args:
+      rows: Shape (n,) row numbers.
+      times: Shape (n,), how often each is seen.
+      stratum: Shape (n,), what is spread evenly over the run.
+      rng: Shuffles and interleaves.
+
+    Returns:
+      Shape (sum(times),) row numbers.
+    """
+    seen, place = [], []
+    for s in np.unique(stratum):
+        mine, left = rows[stratum == s], times[stratum == s]
+        seen += [rng.permutation(mine[left > e]) for e in range(int(left.max()))]
+        count = int(left.sum())
+        place.append((np.arange(count) + rng.random(count)) / count)
+    return np.concatenate(seen)[np.argsort(np.concatenate(place), kind="stable")]
+
+
+def run_stream(run: design.Run, pools: Sequence[NDArray[np.int64]], seed: int) -> NDArray[np.int64]:
     """The stream of one pilot: a random part of each pool if the run caps its supply.
 
     Args:
@@ -149,6 +176,8 @@ def measure(
     *,
     seed: int,
     classes: int,
+    learning_rate: float = LEARNING_RATE,
+    batch: int = BATCH,
 ) -> NDArray[np.float64]:
     """Target error of every run, in their order.
 
@@ -159,6 +188,8 @@ def measure(
       target_set: Rows (m, d) and their labels (m,).
       seed: Of the plan.
       classes: How many classes there are.
+      learning_rate: Of `train`.
+      batch: Of `train`.
 
     Returns:
       Shape (runs,).
@@ -166,7 +197,9 @@ def measure(
     errors = np.empty(len(runs))
     for members in _chunks(runs):
         orders = np.stack([run_stream(runs[i], pools, seed) for i in members])
-        learned = train(*train_set, orders, classes=classes)
+        learned = train(
+            *train_set, orders, classes=classes, learning_rate=learning_rate, batch=batch
+        )
         errors[members] = error(learned, *target_set)
     return errors
 

@@ -6,18 +6,21 @@ into memory-mapped `.npy` files, and training gathers the rows of a step.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, Protocol
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, sidecars, storage
-from tamis.pipelines import engine, rank, session, view
-from tamis.schemas import columns, embeddings, shards
+from tamis.pipelines import engine, rank, session, strata, view
+from tamis.schemas import columns, embeddings, index, shards
 
 _MEMBER = "member"
+_PARTS = "parts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +30,78 @@ class Pool:
     Attributes:
       x: Shape (n, d) float16 or float32, a memory map, unit rows.
       labels: Shape (n,) int64.
-      member: Shape (n, ...) what `Gather` was asked to keep of each row, int64.
-      uid: Shape (n, 2) uint64.
+      stratum: Shape (n,) int64.
+      times: Shape (n, m) int64, what the `Picker` said of each row; no row is all 0.
     """
 
     x: NDArray
     labels: NDArray[np.int64]
-    member: NDArray[np.int64]
-    uid: NDArray[np.uint64]
+    stratum: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+
+class Picker(Protocol):
+    """Which rows to gather."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs."""
+        ...
+
+    def times(self, root: str, shard: str) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
+        """For a shard: its batches to shape (n, m); a row with any above 0 is gathered."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class First:
+    """The first rows of each group, for any count of a cut."""
+
+    cut: rank.Cut
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.cut.order.reads
+
+    def times(self, root: str, shard: str) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
+        return lambda batch: self.cut.taken(batch).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """The rows of some manifests, with their repeats in each.
+
+    Attributes:
+      folders: Of the manifests.
+    """
+
+    folders: tuple[str, ...]
+    reads: ClassVar[tuple[str, ...]] = (columns.ROW,)
+
+    def times(self, root: str, shard: str) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
+        tables = [self._part(folder, shard) for folder in self.folders]
+
+        def look(batch: pa.RecordBatch) -> NDArray[np.int64]:
+            rows = batch.column(columns.ROW).to_numpy()
+            return np.column_stack([_repeats(rows, *table) for table in tables])
+
+        return look
+
+    def _part(self, folder: str, shard: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        if not storage.exists(sidecars.url(folder, "", shard)):
+            return np.zeros(0, np.int64), np.zeros(0, np.int32)
+        table = sidecars.read(folder, "", shard, ["row", "repeats"])
+        return table["row"].to_numpy(), table["repeats"].to_numpy()
+
+
+def _repeats(
+    rows: NDArray[np.int64], listed: NDArray[np.int64], repeats: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Repeats of each row, 0 where it is not listed; both are ascending."""
+    if not len(listed):
+        return np.zeros(len(rows), np.int64)
+    at = np.minimum(np.searchsorted(listed, rows), len(listed) - 1)
+    return np.where(listed[at] == rows, repeats[at], 0).astype(np.int64)
 
 
 def classes(run: session.Session) -> tuple[str, ...]:
@@ -42,7 +109,7 @@ def classes(run: session.Session) -> tuple[str, ...]:
     found = {
         label
         for s in run.cut("target")
-        for label in run.view().table(s.name, "index", [columns.LABEL])[columns.LABEL]
+        for label in run.view().table(s.name, index.FOLDER, [columns.LABEL])[columns.LABEL]
         .unique()
         .to_pylist()
     }
@@ -68,99 +135,115 @@ def target(run: session.Session, names: tuple[str, ...]) -> tuple[NDArray, NDArr
 def gather(
     run: session.Session,
     name: str,
-    chosen: rank.Cut,
+    pick: Picker,
+    cells: strata.Strata,
     names: tuple[str, ...],
 ) -> Pool:
-    """Gather the rows that are among the first of their group for any count of `chosen`.
+    """Gather the rows that `pick` takes.
 
     Args:
       run: The session.
       name: Folder of the scratch files under `RUN/scratch`.
-      chosen: Thresholds; `Pool.member` is (group, taken for count 0, 1, ...).
+      pick: Which rows.
+      cells: The strata.
       names: Classes, in order.
 
     Raises:
-      PlanError: a row's label is not among the target's.
+      PlanError: a row's label is not among the target's, or nothing was picked.
     """
-    folder = storage.join(run.root, "scratch", name)
+    folder = scratch(run, name)
     storage.remove_tree(folder)
     cut = run.cut("supply")
-    part = Gather(run.view(), folder, chosen, names)
+    part = Gather(run.view(), folder, pick, cells, names)
     run.execute(lambda p: session.spans(p, cut) | name >> beam.ParDo(part))
-    parts = [s.name for s in cut if storage.exists(sidecars.url(folder, "parts", s.name))]
+    parts = [s.name for s in cut if storage.exists(sidecars.url(folder, _PARTS, s.name))]
     return _load(folder, parts)
 
 
+def scratch(run: session.Session, name: str) -> str:
+    """A folder for files that nobody needs after the stage."""
+    return storage.join(run.root, "scratch", name)
+
+
 class Gather(beam.DoFn):
-    """Span to the chosen rows of its shards."""
+    """Span to the picked rows of its shards."""
 
     def __init__(
-        self, seen: view.View, folder: str, chosen: rank.Cut, names: tuple[str, ...]
+        self,
+        seen: view.View,
+        folder: str,
+        pick: Picker,
+        cells: strata.Strata,
+        names: tuple[str, ...],
     ) -> None:
-        self._view, self._folder, self._cut, self._names = seen, folder, chosen, names
+        self._view, self._folder, self._pick = seen, folder, pick
+        self._strata, self._names = cells, names
 
     def process(self, span: shards.Span) -> Iterable[str]:
-        reads = dict.fromkeys(
-            [*self._cut.order.reads, columns.LABEL, columns.ROW, embeddings.EMBEDDING]
-        )
         with engine.carried():
             for shard in span.shards:
-                parts = [
-                    self._chosen(shard, batch)
-                    for _, batch in self._view.batches(shards.Span((shard,)), tuple(reads))
-                ]
-                parts = [p for p in parts if p.num_rows]
+                parts = [p for p in self._picked(shard) if p.num_rows]
                 if parts:
                     table = pa.Table.from_batches(parts)
                     stamp = sidecars.Stamp("", "")
-                    sidecars.commit(self._folder, "parts", shard.name, table, stamp)
+                    sidecars.commit(self._folder, _PARTS, shard.name, table, stamp)
                     yield shard.name
 
-    def _chosen(self, shard: shards.Shard, batch: pa.RecordBatch) -> pa.RecordBatch:
-        taken = self._cut.taken(batch)
-        rows = np.flatnonzero(taken.any(axis=1))
-        member = np.column_stack([self._cut.order.groups.of(batch), taken])[rows].astype(np.int64)
-        kept = batch.take(pa.array(rows))
+    def _picked(self, shard: shards.Shard) -> Iterator[pa.RecordBatch]:
+        times = self._pick.times(self._view.root, shard.name)
+        own = (columns.LABEL, columns.ROW, embeddings.EMBEDDING)
+        reads = tuple(dict.fromkeys([*strata.READS, *self._pick.reads, *own]))
+        for _, batch in self._view.batches(shards.Span((shard,)), reads):
+            found = times(batch)
+            rows = pa.array(np.flatnonzero(found.any(axis=1)))
+            member = np.column_stack([self._strata.of(batch), found])
+            kept = batch.append_column(_MEMBER, embeddings.column(member)).take(rows)
+            labels = self._labels(shard, kept)
+            arrays = [kept.column(embeddings.EMBEDDING), pa.array(labels), kept.column(_MEMBER)]
+            yield pa.RecordBatch.from_arrays(arrays, [embeddings.EMBEDDING, columns.LABEL, _MEMBER])
+
+    def _labels(self, shard: shards.Shard, kept: pa.RecordBatch) -> NDArray[np.int64]:
         labels = _codes(kept.column(columns.LABEL), self._names)
-        if (labels < 0).any():
-            i = int(np.flatnonzero(labels < 0)[0])
+        unknown = np.flatnonzero(labels < 0)
+        if len(unknown):
+            i = int(unknown[0])
             raise errors.PlanError(
                 f"label {kept.column(columns.LABEL)[i].as_py()!r} is not among the target's",
                 where=f"{shard.file.path}:{kept.column(columns.ROW)[i].as_py()}",
                 why=f"the target's are: {', '.join(self._names[:8])}",
                 remedy="map labels to the target's classes, or take these rows out",
             )
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(member.reshape(-1)), member.shape[1])
-        arrays = [kept.column(columns.UID), kept.column(embeddings.EMBEDDING), pa.array(labels), flat]
-        named = [columns.UID, embeddings.EMBEDDING, columns.LABEL, _MEMBER]
-        return pa.RecordBatch.from_arrays(arrays, named)
+        return labels
 
 
 def _codes(values: pa.Array | pa.ChunkedArray, names: tuple[str, ...]) -> NDArray[np.int64]:
     """Position of each label in `names`, -1 when it is not there."""
-    import pyarrow.compute as pc
-
     found = pc.index_in(values, pa.array(names, pa.string()))
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
 def _load(folder: str, parts: list[str]) -> Pool:
     """Parts in shard order, each read once, into one array on disk."""
-    sizes = [int(sidecars.footer(folder, "parts", p)["rows"]) for p in parts]
+    sizes = [int(sidecars.footer(folder, _PARTS, p)["rows"]) for p in parts]
+    if not sizes:
+        raise errors.PlanError("no row was picked to train on", where=folder)
     bounds = [0, *itertools.accumulate(sizes)]
-    uid, labels, member, x = [], [], [], None
+    labels, member, x = [], [], None
     for part, (start, stop) in zip(parts, itertools.pairwise(bounds), strict=True):
-        table = sidecars.read(folder, "parts", part)
-        column = table[embeddings.EMBEDDING].combine_chunks()
-        values = column.flatten().to_numpy(zero_copy_only=False).reshape(stop - start, -1)
+        table = sidecars.read(folder, _PARTS, part)
+        values = _flat(table[embeddings.EMBEDDING])
         if x is None:
-            x = artifacts.scratch(
-                storage.join(folder, "x.npy"), (bounds[-1], values.shape[1]), values.dtype
-            )
+            shape = (bounds[-1], values.shape[1])
+            x = artifacts.scratch(storage.join(folder, "x.npy"), shape, values.dtype)
         x[start:stop] = values
-        uid.append(sidecars.uids_of(table))
         labels.append(table[columns.LABEL].to_numpy())
-        member.append(table[_MEMBER].combine_chunks().flatten().to_numpy().reshape(len(values), -1))
-    if x is None:
-        raise errors.PlanError("no row was chosen to train on", where=folder)
-    return Pool(x, np.concatenate(labels), np.concatenate(member), np.concatenate(uid))
+        member.append(_flat(table[_MEMBER]))
+    members = np.concatenate(member)
+    return Pool(x, np.concatenate(labels), members[:, 0], members[:, 1:])
+
+
+def _flat(column: pa.ChunkedArray) -> NDArray:
+    """A column of fixed-size lists as (n, d), in the type it is stored in."""
+    d = column.type.list_size
+    chunks = [c.flatten().to_numpy(zero_copy_only=False) for c in column.chunks]
+    return np.concatenate(chunks).reshape(-1, d)

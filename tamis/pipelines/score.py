@@ -1,5 +1,7 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
+import difflib
+import json
 from collections.abc import Callable, Iterable
 
 import apache_beam as beam
@@ -9,6 +11,7 @@ import pyarrow as pa
 from tamis import artifacts, errors, folds, scorers, storage
 from tamis.pipelines import engine, folding, session, view
 from tamis.schemas import columns, embeddings, scores, shards
+from tamis.scorers import protocol
 
 VERSION = 1
 ARTIFACTS = "artifacts"
@@ -31,20 +34,52 @@ def stage(name: str) -> str:
 
 def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
-    scorer = scorers.build(name, options, artifact=_artifact_url(run, name))
-    inputs = run.digest(stage(name), VERSION, [name, options], _needs(scorer.reads))
+    kind = scorers.find(name)
+    fields = kind.__dataclass_fields__
+    part = [name, options, run.seed]
+    inputs = run.digest(stage(name), VERSION, part, _needs(kind.reads))
+    paths = _paths(run, name, inputs)
+    scorer = build(kind, name, options, {k: v for k, v in paths.items() if k in fields})
     cut = run.cut("supply")
 
-    def build(spans: beam.PCollection) -> object:
-        if name in FITTED:
-            FITTED[name](run, _artifact_url(run, name))
+    def apply(spans: beam.PCollection) -> object:
+        if name in FITTED and not all(storage.exists(url) for url in paths.values()):
+            FITTED[name](run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), build, cut)
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
 
 
-def _artifact_url(run: session.Session, name: str) -> str:
-    return storage.join(run.root, ARTIFACTS, f"{name}.npy")
+def build(
+    kind: type[protocol.Scorer], name: str, options: dict, paths: dict[str, str]
+) -> protocol.Scorer:
+    """A scorer from its options in the run file and the paths of its artifacts.
+
+    Raises:
+      ConfigError: naming the option, and the nearest valid one.
+    """
+    valid = [f for f in kind.__dataclass_fields__ if f not in (*paths, "name")]
+    for option in options:
+        if option not in valid:
+            near = difflib.get_close_matches(option, valid, 1)
+            raise errors.ConfigError(
+                f"unknown option 'score.{name}.{option}'",
+                remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
+            )
+    try:
+        return kind(**options, **paths)
+    except (TypeError, ValueError) as error:
+        raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error
+
+
+def _paths(run: session.Session, name: str, inputs: str) -> dict[str, str]:
+    """Where the artifacts of a fitted scorer are, by the field that wants the path."""
+    files = {
+        "supervised_prototypes": {"means": "means.npy", "labels": "labels.json"},
+        "target_similarity": {"target": "target.npy"},
+    }.get(name, {})
+    folder = storage.join(run.root, ARTIFACTS, f"{name}-{inputs[:16]}")
+    return {field: storage.join(folder, file) for field, file in files.items()}
 
 
 def _needs(reads: tuple[str, ...]) -> list[str]:
@@ -53,35 +88,28 @@ def _needs(reads: tuple[str, ...]) -> list[str]:
     return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
 
 
-def _class_means(run: session.Session, url: str) -> None:
+def _class_means(run: session.Session, paths: dict[str, str]) -> None:
     """Supervised prototypes: the mean embedding of each class of the supply."""
     fold = folds.ClassMeans()
     reads = (columns.LABEL, columns.EMBEDDING)
     labels, means, _ = folding.fold(run, "class-means", fold, reads, run.cut("supply"))
-    artifacts.write(url, means)
-    storage.write_atomic(f"{url}.labels.json", _json([str(label) for label in labels]))
+    artifacts.write(paths["means"], means)
+    named = json.dumps([str(label) for label in labels])
+    storage.write_atomic(paths["labels"], named.encode())
 
 
-def _target(run: session.Session, url: str) -> None:
+def _target(run: session.Session, paths: dict[str, str]) -> None:
     """The target's embeddings, in input order."""
-    parts = [
-        run.view().table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING]
-        for s in run.cut("target")
-    ]
-    if not parts:
+    cut = run.cut("target")
+    if not cut:
         raise errors.ConfigError(
             "score.target_similarity needs a target", remedy="add a `target` to the run file"
         )
-    artifacts.write(url, np.concatenate([embeddings.matrix(p) for p in parts]))
+    parts = [run.view().table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING] for s in cut]
+    artifacts.write(paths["target"], np.concatenate([embeddings.matrix(p) for p in parts]))
 
 
-def _json(value: object) -> bytes:
-    import json
-
-    return json.dumps(value).encode()
-
-
-FITTED: dict[str, Callable[[session.Session, str], None]] = {
+FITTED: dict[str, Callable[[session.Session, dict[str, str]], None]] = {
     "supervised_prototypes": _class_means,
     "target_similarity": _target,
 }
@@ -90,7 +118,7 @@ FITTED: dict[str, Callable[[session.Session, str], None]] = {
 class Score(beam.DoFn):
     """Span to one scorer's sidecars."""
 
-    def __init__(self, seen: view.View, inputs: str, scorer: scorers.Scorer) -> None:
+    def __init__(self, seen: view.View, inputs: str, scorer: protocol.Scorer) -> None:
         self._view, self._inputs, self._scorer = seen, inputs, scorer
 
     def setup(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tamis import keys, radix, tiers
 from tamis.pipelines import engine, folding, score, session, view
-from tamis.schemas import columns, config, scores, shards
+from tamis.schemas import columns, config, shards
 from tamis.schemas import tiers as schema
 
 VERSION = 1

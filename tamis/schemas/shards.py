@@ -81,8 +81,9 @@ class Shard:
       file: Where the rows are.
       row: First row, counted in the file from 0, bad rows included.
       rows: How many rows.
-      start: First byte of the range in an uncompressed line file, else 0.
-      stop: Byte after the range, else 0.
+      start: First byte of the range in an uncompressed line file; in Parquet the first row of the
+        row group where the shard begins; else 0.
+      stop: Byte after the range in an uncompressed line file, else 0.
     """
 
     name: str
@@ -101,7 +102,8 @@ class Span(NamedTuple):
     """Shards of one file that one worker reads together, front to back.
 
     One shard of a seekable file; all of them where the file is a compressed stream, so that it is
-    read once and the cost stays linear.
+    read once and the cost stays linear. Parquet is in between: some of the shards of a row group
+    that is larger than a shard.
     """
 
     shards: tuple[Shard, ...]

@@ -8,7 +8,7 @@ rule                passes when                                from
 ==================  =========================================  ================================
 enough_words        50 to 100,000 words                        Gopher, Rae et al. 2021, §A1.1
 word_length         mean word length of 3 to 10 characters     Gopher §A1.1
-few_symbols         `#` and ellipses at most 0.1 a word        Gopher §A1.1
+few_symbols         `#`, and ellipses, at most 0.1 a word      Gopher §A1.1
 alphabetic          80 % of words have a letter                Gopher §A1.1
 stop_words          2 of the, be, to, of, and, that, have,     Gopher §A1.1
                     with
@@ -17,11 +17,15 @@ few_ellipses        at most 30 % of lines end in an ellipsis   Gopher §A1.1
 repeated_lines      at most 30 % of lines repeat another       Gopher §A1.1, Table A1
 top_bigram          commonest 2-gram at most 20 % of letters   Gopher Table A1
 repeated_5_grams    repeats of 5-grams at most 15 % of letters Gopher Table A1
-closed_lines        over 12 % of lines end in . ! ? or "       FineWeb, Penedo et al. 2024, §3.6
-short_lines         at most 67 % of lines under 30 characters  FineWeb §3.6
+closed_lines        over 12 % of lines end in . ! ? or a quote FineWeb, Penedo et al. 2024
+short_lines         under 67 % of lines have 30 characters     FineWeb
+                    or fewer
 no_boilerplate      no `lorem ipsum`, no `{`                   C4, Raffel et al. 2020, §2.2
-few_urls            at most 20 % of words are web addresses    ours; RefinedWeb strips url lines
+few_urls            at most 20 % of words are web addresses    ours
 ==================  =========================================  ================================
+
+Words are what white space separates, lines are those not blank, letters are the characters of
+words. A 2-gram counts as commonest only when it occurs twice, so that a short text does not fail.
 """
 
 import dataclasses
@@ -101,7 +105,7 @@ def rules(text: pa.Array, limits: Lexical) -> pa.RecordBatch:
             "top_bigram": s["top_bigram"] <= limits.max_top_bigram,
             "repeated_5_grams": s["repeated_5_grams"] <= limits.max_repeated_5_grams,
             "closed_lines": s["closed_lines"] > limits.min_closed_lines,
-            "short_lines": s["short_lines"] <= limits.max_short_lines,
+            "short_lines": s["short_lines"] < limits.max_short_lines,
             "no_boilerplate": s["boilerplate"] == 0,
             "few_urls": s["urls"] <= limits.max_urls,
         }

@@ -1,7 +1,6 @@
 """What a scorer is."""
 
-import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +33,3 @@ class Scorer(Protocol):
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         """Shape (n,), higher = keep."""
         ...
-
-
-def settings(scorer: Any) -> dict[str, Any]:
-    """The fields of a scorer alone: what `__getstate__` ships, without the artifacts it loaded."""
-    return {field.name: getattr(scorer, field.name) for field in dataclasses.fields(scorer)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tamis import errors, nearest
 from tamis.schemas import columns, embeddings
-from tamis.scorers import prototypes, protocol
+from tamis.scorers import prototypes
 
 
 def class_cosine(
@@ -61,7 +61,8 @@ class SupervisedPrototypes:
         prototypes.SelfSupervisedPrototypes(self.keep, self.name)  # the same check of `keep`
 
     def __getstate__(self) -> dict[str, Any]:
-        return protocol.settings(self)
+        # The fields alone: the artifact stays behind and is loaded where the scorer arrives.
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def _artifact(self) -> _Means:
@@ -92,7 +93,7 @@ class SupervisedPrototypes:
         known = self._artifact.labels
         found = pc.index_in(labels.cast(pa.string()), known)
         if found.null_count:
-            row = found.is_null().index(True).as_py()  # noqa: FBT003 -- a value to look for
+            row = found.is_null().index(True).as_py()
             raise errors.SchemaError(
                 f"no mean for label {labels[row].as_py()!r} of row {row} of a batch",
                 where=self.labels,

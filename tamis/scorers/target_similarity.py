@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from tamis import errors, nearest
 from tamis.schemas import columns, embeddings
-from tamis.scorers import protocol
 
 
 def nearest_cosine(x: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -39,7 +38,8 @@ class TargetSimilarity:
     reads: ClassVar[tuple[str, ...]] = (columns.EMBEDDING,)
 
     def __getstate__(self) -> dict[str, Any]:
-        return protocol.settings(self)
+        # The fields alone: the artifact stays behind and is loaded where the scorer arrives.
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def _artifact(self) -> NDArray[np.float32]:

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _BULLETS = r"^[•‣▪◦●○∙*-]"
 _URL = r"^(?:https?://|www\.)"
-_CLOSED = r"[.!?\"”]$"
-_ELLIPSIS = r"(?:\.\.\.|…)$"
-_SHORT = 30
+_CLOSED = r"[.!?'\"”’]$"
+_ELLIPSIS = r"\.\.\.|…"
+_SHORT = 30  # characters; Penedo et al. (2024), as in the authors' code
 
 
 def statistics(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     """The numbers that `tamis.scorers.lexical` has rules about, each of shape (n,).
 
     `words`, `stop_words` (distinct) and `boilerplate` are counts; `word_length` is in characters;
-    `symbols` is per word; the others are shares, 0..1, of words, lines or letters, 0 where a text
+    `symbols` is `#` or ellipses per word, whichever is more; the others are shares, 0..1, of words, lines or letters, 0 where a text
     has none.
 
     Raises:
@@ -91,20 +91,21 @@ def _of_words(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     count = words.count(np.ones(len(words.of), np.int64))
     length = words.looked_up(pc.utf8_length(words.distinct)).astype(np.int64)
     letters = words.count(length)
-    symbols = pc.add(
-        pc.count_substring(words.distinct, "#"),
-        pc.count_substring_regex(words.distinct, r"\.\.\.|…"),
-    )
+    hashes = pc.count_substring(words.distinct, "#")
+    ellipses = pc.count_substring_regex(words.distinct, _ELLIPSIS)
     alphabetic = pc.match_substring_regex(words.distinct, r"\pL")
     urls = pc.match_substring_regex(words.distinct, _URL, ignore_case=True)
     return {
         "words": count.astype(np.float64),
         "word_length": _share(letters, count),
-        "symbols": _share(words.count(words.looked_up(symbols)), count),
+        "symbols": np.maximum(
+            _share(words.count(words.looked_up(hashes)), count),
+            _share(words.count(words.looked_up(ellipses)), count),
+        ),
         "alphabetic": _share(words.count(words.looked_up(alphabetic)), count),
         "stop_words": _stop_words(words).astype(np.float64),
         "urls": _share(words.count(words.looked_up(urls)), count),
-        "top_bigram": _share(_top_bigram(words, length), letters),
+        "top_bigram": np.minimum(_share(_top_bigram(words, length), letters), 1),
         "repeated_5_grams": _share(_repeated(words, length, 5), letters),
     }
 
@@ -123,11 +124,16 @@ def _stop_words(words: _Parts) -> NDArray[np.int64]:
 def _grams(words: _Parts, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Start positions of the n-grams inside one text, and a 64-bit hash of (text, n-gram)."""
     start = np.flatnonzero(words.of[n - 1 :] == words.of[: len(words.of) - n + 1])
-    hashed = words.of[start].astype(np.uint64)
+    hashed = _mix(words.of[start].astype(np.uint64))
     for i in range(n):
-        hashed = (hashed ^ words.code[start + i].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        hashed ^= hashed >> np.uint64(29)
+        hashed = _mix(hashed ^ words.code[start + i].astype(np.uint64))
     return start, hashed
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijection of u64, so that n-grams collide as rarely as random numbers (n^2 / 2^65)."""
+    z = (z + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+    return z ^ (z >> np.uint64(31))
 
 
 def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -143,7 +149,10 @@ def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _top_bigram(words: _Parts, length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Letters in the occurrences of each text's commonest 2-gram, if one occurs twice."""
+    """Letters in the occurrences of each text's commonest 2-gram, if one occurs twice.
+
+    Overlaps ("a a a") count each time, as in Gopher.
+    """
     top = np.zeros(words.texts, np.int64)
     start, hashed = _grams(words, 2)
     order, spans = _runs(hashed)
@@ -187,9 +196,9 @@ def _of_lines(text: pa.Array) -> dict[str, NDArray[np.float64]]:
 
     return {
         "bullets": share(pc.match_substring_regex(lines.distinct, _BULLETS)),
-        "ellipses": share(pc.match_substring_regex(lines.distinct, _ELLIPSIS)),
+        "ellipses": share(pc.match_substring_regex(lines.distinct, f"(?:{_ELLIPSIS})$")),
         "closed_lines": share(pc.match_substring_regex(lines.distinct, _CLOSED)),
-        "short_lines": share(pc.less(pc.utf8_length(lines.distinct), _SHORT)),
+        "short_lines": share(pc.less_equal(pc.utf8_length(lines.distinct), _SHORT)),
         "repeated_lines": _share(_repeated(lines, np.ones(len(lines.of), np.int64), 1), count),
     }
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from tamis import errors
 from tamis.schemas import shards as kinds
 from tamis.sources import lines, parquet, streams, vectors
+
+SPANS_PER_ROW_GROUP = 4
 
 
 def shards(
@@ -29,10 +33,8 @@ def shards(
     if rows_per_shard < 1:
         raise errors.ConfigError(f"rows_per_shard is {rows_per_shard}", remedy="at least 1")
     streams.sniff(file)
-    if file.format == "parquet":
-        total, bounds = parquet.rows(file), list[int]()
-    else:
-        total, bounds = _scan(file, rows_per_shard)
+    cut = _cut_parquet if file.format == "parquet" else _cut_lines
+    total, starts, stops = cut(file, rows_per_shard)
     if file.vectors:
         vectors.check(file.vectors, total, file.path)
     return [
@@ -41,31 +43,61 @@ def shards(
             file=file,
             row=row,
             rows=min(rows_per_shard, total - row),
-            start=bounds[k] if bounds else 0,
-            stop=bounds[k + 1] if bounds else 0,
+            start=starts[k],
+            stop=stops[k],
         )
         for k, row in enumerate(range(0, total, rows_per_shard))
     ]
 
 
-def _scan(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int]]:
-    """Rows of a line file, and the bytes where each shard begins and the last one ends."""
+def _cut_parquet(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], list[int]]:
+    """Rows, and per shard the first row of the row group it begins in."""
+    ends = parquet.group_ends(file)
+    total = int(ends[-1]) if len(ends) else 0
+    group = np.searchsorted(ends, np.arange(0, total, rows_per_shard), "right")
+    starts = np.concatenate(([0], ends))[group]
+    return total, starts.tolist(), [0] * len(starts)
+
+
+def _cut_lines(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], list[int]]:
+    """Rows, and the byte range of each shard where the file can be entered there."""
     total, stop = 0, 0
-    bounds: list[int] = []
+    starts: list[int] = []
     for found in lines.stream(file):
-        bounds += (found.offset + found.starts[-total % rows_per_shard :: rows_per_shard]).tolist()
+        starts += (found.offset + found.starts[-total % rows_per_shard :: rows_per_shard]).tolist()
         total += len(found)
         stop = found.offset + (found.length or int(found.stops[-1]))
-    return total, [*bounds, stop] if file.seekable else []
+    if not file.seekable:
+        return total, [0] * len(starts), [0] * len(starts)
+    return total, starts, [*starts[1:], stop][: len(starts)]
 
 
 def spans(found: Iterable[kinds.Shard]) -> list[kinds.Span]:
     """Group shards that one worker reads together.
 
-    One span per shard of a seekable file, one per compressed file. The shards of a file must stand
-    in order, but some may be missing: what a resumed run has already.
+    All shards of a compressed file, which is read once; else one. Only where a Parquet row group
+    is larger than a shard, it is shared by at most `SPANS_PER_ROW_GROUP` spans: each decodes the
+    group from its beginning, so that what is decoded is at most 2.5 times what is there, and four
+    workers still share it.
+
+    Args:
+      found: Shards, those of a file in order. Some may be missing: what a resumed run has already.
     """
     together: dict[object, list[kinds.Shard]] = {}
     for shard in found:
-        together.setdefault(shard if shard.file.seekable else shard.file, []).append(shard)
-    return [kinds.Span(tuple(group)) for group in together.values()]
+        together.setdefault(_shared(shard), []).append(shard)
+    return [kinds.Span(part) for group in together.values() for part in _parts(tuple(group))]
+
+
+def _shared(shard: kinds.Shard) -> object:
+    """What a shard must be read from the beginning of."""
+    if not shard.file.seekable:
+        return shard.file
+    return (shard.file, shard.start) if shard.file.format == "parquet" else shard
+
+
+def _parts(group: tuple[kinds.Shard, ...]) -> Iterable[tuple[kinds.Shard, ...]]:
+    if group[0].file.format != "parquet":
+        return [group]
+    size = -(-len(group) // SPANS_PER_ROW_GROUP)
+    return [group[i : i + size] for i in range(0, len(group), size)]

@@ -84,7 +84,8 @@ def _embeddings(file: shards.File) -> Iterator[pa.Array]:
     want = named(file, (names.EMBEDDING,))
     parsed: Iterator[blocks.Parsed]
     if file.format == "parquet":
-        parsed = parquet.read(shards.Shard("", file, 0, parquet.rows(file)), want)
+        everything = shards.Shard("", file, 0, parquet.rows(file))
+        parsed = (rows for _, rows in parquet.read((everything,), want))
     else:
         parsed = (jsonl.parse(part, want) for part in _parts(file))
     return (p.columns[names.EMBEDDING] for p in parsed)

@@ -62,8 +62,9 @@ def _plain(lines: records.Lines) -> bool:
     braces = np.all(data[lines.starts] == ord("{")) and np.all(data[last] == ord("}"))
     if not braces or not utf8.valid(_bytes(lines)):
         return False
-    # `in` is a memory search; the regex runs only where it may matter.
-    return b"Inf" not in lines.data or not _INF.search(_bytes(lines))
+    # `find` is a memory search; the regex runs only where it may matter.
+    maybe = lines.data.find(b"Inf", int(lines.starts[0]), int(lines.stops[-1])) >= 0
+    return not maybe or not _INF.search(_bytes(lines))
 
 
 def _bytes(lines: records.Lines) -> memoryview:

@@ -24,10 +24,15 @@ EXPECTED = {
 }
 
 
+def group_ends(file: shards.File) -> NDArray[np.int64]:
+    """The row after each row group, from the footer; the last is the file's number of rows."""
+    with opened(file) as parquet:
+        return _ends(parquet.metadata)
+
+
 def rows(file: shards.File) -> int:
     """Rows of a file, from its footer."""
-    with opened(file) as parquet:
-        return int(parquet.metadata.num_rows)
+    return int(group_ends(file)[-1:].sum())
 
 
 def schema(file: shards.File) -> pa.Schema:
@@ -37,15 +42,24 @@ def schema(file: shards.File) -> pa.Schema:
 
 
 @contextlib.contextmanager
-def opened(file: shards.File) -> Iterator[Any]:
+def opened(file: shards.File, *, plain: bool = False) -> Iterator[Any]:
     """The file as a `pyarrow.parquet.ParquetFile`.
+
+    Args:
+      file: What to open.
+      plain: Whether fixed-size lists come as lists: arrow cannot read a null among the former.
 
     Raises:
       SchemaError: it is truncated, damaged or not Parquet, found here or while reading.
     """
+    options = {"pre_buffer": False, "buffer_size": _BUFFER}
     try:
         with _source(file.path) as source:
-            yield pa.parquet.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
+            parquet = pa.parquet.ParquetFile(source, **options)
+            if plain and any(map(pa.types.is_fixed_size_list, parquet.schema_arrow.types)):
+                footer = _without_arrow_schema(parquet.metadata)
+                parquet = pa.parquet.ParquetFile(source, metadata=footer, **options)
+            yield parquet
     except FileNotFoundError as error:
         raise errors.SchemaError("no such file", where=file.path) from error
     except (pa.ArrowInvalid, OSError) as error:
@@ -59,62 +73,76 @@ def opened(file: shards.File) -> Iterator[Any]:
         ) from error
 
 
+def _without_arrow_schema(metadata: Any) -> Any:  # noqa: ANN401 - pyarrow has no stubs
+    """A footer whose columns have Parquet's own types, by a name of equal length that hides them."""
+    sink = pa.BufferOutputStream()
+    metadata.write_metadata_file(sink)
+    footer = sink.getvalue().to_pybytes().replace(b"ARROW:schema", b"arrow.schema")
+    return pa.parquet.read_metadata(pa.BufferReader(footer))
+
+
 def _source(path: str) -> Any:  # noqa: ANN401 - a file of arrow or of fsspec
     if storage.is_local(path):
         return pa.OSFile(storage.filesystem(path)[1])
     return storage.open_read(path)
 
 
-def read(shard: shards.Shard, names: dict[str, str]) -> Iterator[blocks.Parsed]:
-    """The rows of a shard, from the row groups that hold them.
+def read(
+    wanted: tuple[shards.Shard, ...], names: dict[str, str]
+) -> Iterator[tuple[shards.Shard, blocks.Parsed]]:
+    """The rows of shards of one file, in order, each row group decoded once.
 
     Args:
-      shard: Range of rows.
+      wanted: Ranges of rows, ascending.
       names: Canonical to the file's column name.
 
     Raises:
       SchemaError: the file is damaged.
+
+    Parquet is decoded from the beginning of a row group, and batches are counted from there, so
+    they are the same whichever shards are read together.
     """
-    with opened(shard.file) as parquet:
-        groups, skip = _groups(parquet.metadata, shard)
-        batches = parquet.iter_batches(
-            batch_size=_batch_rows(parquet.metadata, groups),
-            row_groups=groups,
-            columns=list(dict.fromkeys(names.values())),
-            use_threads=False,
-        )
-        for row, batch in _within(batches, shard, shard.row - skip):
-            for part in _split(row, batch):
-                yield _parsed(*part, names)
+    with opened(wanted[0].file, plain=True) as parquet:
+        ends = _ends(parquet.metadata)
+        for group, (first, stop) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            here = tuple(s for s in wanted if s.row < stop and first < s.row + s.rows)
+            if here:
+                batches = _batches(parquet, group, list(dict.fromkeys(names.values())))
+                for shard, row, batch in _within(batches, here, int(first)):
+                    for part in _split(row, batch):
+                        yield shard, _parsed(*part, names)
 
 
-def _groups(metadata: Any, shard: shards.Shard) -> tuple[list[int], int]:  # noqa: ANN401
-    """The row groups a shard touches, and how many rows of the first stand before it."""
+def _ends(metadata: Any) -> NDArray[np.int64]:  # noqa: ANN401 - pyarrow has no stubs
     counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    ends = np.cumsum(counts)
-    first = int(np.searchsorted(ends, shard.row, "right"))
-    last = int(np.searchsorted(ends, shard.row + shard.rows, "left"))
-    skip = shard.row - int(ends[first] - counts[first]) if counts else 0
-    return list(range(first, last + 1)), skip
+    return np.cumsum(counts, dtype=np.int64)
 
 
-def _batch_rows(metadata: Any, groups: list[int]) -> int:  # noqa: ANN401
-    """Rows of a batch of about half of `BATCH_BYTES` by the footer, at most `BATCH_ROWS`."""
-    group = metadata.row_group(groups[0])
-    per_row = max(1, group.total_byte_size // max(1, group.num_rows))
-    return max(1, min(shards.BATCH_ROWS, shards.BATCH_BYTES // 2 // per_row))
+def _batches(
+    parquet: Any,  # noqa: ANN401 - pyarrow has no stubs
+    group: int,
+    columns: list[str],
+) -> Iterator[pa.RecordBatch]:
+    """Batches of about half of `BATCH_BYTES` by the footer, at most `BATCH_ROWS`."""
+    metadata = parquet.metadata.row_group(group)
+    per_row = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
+    size = max(1, min(shards.BATCH_ROWS, shards.BATCH_BYTES // 2 // per_row))
+    return parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False)
 
 
 def _within(
-    batches: Iterator[pa.RecordBatch], shard: shards.Shard, row: int
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches cut to the shard, each with its first row; `row` is that of the first batch."""
+    batches: Iterator[pa.RecordBatch], wanted: tuple[shards.Shard, ...], row: int
+) -> Iterator[tuple[shards.Shard, int, pa.RecordBatch]]:
+    """Parts of batches with their shard and first row; `row` is that of the first batch."""
+    last = wanted[-1].row + wanted[-1].rows
     for batch in batches:
-        first, stop = max(shard.row, row), min(shard.row + shard.rows, row + batch.num_rows)
-        if first < stop:
-            yield first, batch.slice(first - row, stop - first)
+        for shard in wanted:
+            first = max(shard.row, row)
+            stop = min(shard.row + shard.rows, row + batch.num_rows)
+            if first < stop:
+                yield shard, first, batch.slice(first - row, stop - first)
         row += batch.num_rows
-        if row >= shard.row + shard.rows:
+        if row >= last:
             return
 
 
@@ -171,14 +199,8 @@ def cast(canonical: str, values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if canonical == names_.EMBEDDING:
-        return values.cast(_vector(values.type))
+        return values.cast(_VECTOR)
     return values.cast(pa.large_string() if canonical == names_.TEXT else pa.string())
-
-
-def _vector(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(pa.float32(), kind.list_size)
-    return _VECTOR
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -117,10 +117,8 @@ def _from_file(
 ) -> Iterator[tuple[shards.Shard, blocks.Parsed]]:
     if span.shards[0].file.format != "parquet":
         yield from lines.read(span, named)
-        return
-    for shard in span.shards:
-        for parsed in parquet.read(shard, named):
-            yield shard, parsed
+    else:
+        yield from parquet.read(span.shards, named)
 
 
 def _check_unchanged(file: shards.File) -> None:

@@ -168,5 +168,6 @@ def _spread(right: NDArray[np.bool_], failing: NDArray) -> NDArray[np.bool_]:
 
 def _numpy(values: pa.Array, fill: int) -> NDArray:
     """A column of numbers or flags with nulls filled."""
-    filled = values.fill_null(fill) if values.null_count else values
-    return filled.to_numpy(zero_copy_only=False)
+    if values.null_count:
+        values = values.fill_null(pa.scalar(fill).cast(values.type))
+    return values.to_numpy(zero_copy_only=False)

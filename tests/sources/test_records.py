@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ def naive(data, delimiter=",", quote='"'):
 
 def cut(data, at):
     points = [0, *sorted({min(p, len(data)) for p in at}), len(data)]
-    return [data[a:b] for a, b in zip(points, points[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in itertools.pairwise(points) if a < b]
 
 
 def found(chunks, quote='"'):

@@ -1,0 +1,114 @@
+"""Check: train on the manifests at the full budget, and hold the prediction against it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import errors, progress, seeding, storage
+from tamis.pilots import linear_probe
+from tamis.pipelines import pilot, plan, pool, select, session, strata
+from tamis.schemas import check as schema
+
+VERSION = 1
+NAME = "check"
+_SEEN_TOGETHER = 16 << 20  # samples of the runs trained at once
+
+
+def check(run: session.Session) -> None:
+    """Write `check/check.json`: predicted and measured error of every manifest.
+
+    Raises:
+      PlanError: there is no target to measure the error on.
+    """
+    part = [run.config.check, run.config.pilot, run.seed]
+    inputs = run.digest(NAME, VERSION, part, [select.NAME, plan.NAME, "embed"])
+    run.whole(NAME, inputs, (schema.FOLDER,), lambda outcome: _check(run, outcome))
+
+
+def read(run: session.Session) -> schema.Check:
+    """The check of the run."""
+    run.inputs(NAME)
+    return schema.Check.model_validate_json(storage.read_bytes(url(run)))
+
+
+def url(run: session.Session) -> str:
+    """Where the check is."""
+    return storage.join(run.root, schema.FOLDER, schema.FILE)
+
+
+def _check(run: session.Session, outcome: progress.Outcome) -> dict:
+    if run.config.target is None:
+        raise errors.PlanError("nothing to measure the error on", remedy="add a `target`")
+    made, cells, names = plan.read(run), strata.find(run), pool.classes(run)
+    target = pool.target(run, names)
+    keys = [(kind, b.samples) for b in made.budgets for kind in select.KINDS]
+    listed = pool.Listed(tuple(select.folder(run.root, *key) for key in keys))
+    rows = pool.gather(run, NAME, listed, cells, names)
+    found = []
+    for budget in made.budgets:
+        measured = {
+            kind: _errors(run, key, rows.times[:, j], rows, target, len(names))
+            for j, key in enumerate(keys)
+            if key[1] == budget.samples
+            for kind in key[:1]
+        }
+        found.append(_row(budget.samples, budget.predicted_error, budget.interval, measured))
+    storage.remove_tree(storage.join(run.root, "scratch"))
+    document = schema.Check(seeds=run.config.check.seeds, chance=pilot.chance(target[1]), budgets=found)
+    storage.write_atomic(url(run), (document.model_dump_json(indent=1) + "\n").encode())
+    worst = max(abs(f.predicted_error - f.chosen.error) for f in found)
+    outcome.note = f"prediction off by at most {worst:.3f}"
+    return {"largest_miss": worst}
+
+
+def _errors(
+    run: session.Session,
+    key: tuple[str, int],
+    times: NDArray[np.int64],
+    rows: pool.Pool,
+    target: tuple[NDArray, NDArray[np.int64]],
+    classes: int,
+) -> NDArray[np.float64]:
+    """Error of one training per seed on the manifest of (kind, samples), shape (seeds,)."""
+    at = np.flatnonzero(times)
+    orders = [
+        linear_probe.repeated(
+            at, times[at], rows.stratum[at], seeding.generator(run.seed, NAME, *key, seed)
+        )
+        for seed in range(run.config.check.seeds)
+    ]
+    together = max(1, _SEEN_TOGETHER // key[1])
+    found = []
+    for start in range(0, len(orders), together):
+        learned = linear_probe.train(
+            rows.x,
+            rows.labels,
+            np.stack(orders[start : start + together]),
+            classes=classes,
+            learning_rate=run.config.pilot.learning_rate,
+            batch=run.config.pilot.batch,
+        )
+        found.append(linear_probe.error(learned, *target))
+    return np.concatenate(found)
+
+
+def _row(
+    samples: int,
+    predicted: float,
+    interval: tuple[float, float],
+    measured: dict[str, NDArray[np.float64]],
+) -> schema.Budget:
+    chosen, random, everything = (_measured(measured[kind]) for kind in select.KINDS)
+    return schema.Budget(
+        samples=samples,
+        predicted_error=predicted,
+        interval=interval,
+        chosen=chosen,
+        random=random,
+        everything=everything,
+        gain=random.error - chosen.error,
+    )
+
+
+def _measured(found: NDArray[np.float64]) -> schema.Measured:
+    spread = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else None
+    return schema.Measured(error=float(found.mean()), standard_error=spread, errors=found.tolist())

@@ -1,0 +1,159 @@
+"""Pilot: many cheap trainings on little subsets, to measure what each stratum is worth."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import artifacts, progress, sidecars, storage
+from tamis.pilots import design, linear_probe
+from tamis.pipelines import engine, pool, rank, session, strata
+from tamis.schemas import measurements
+
+VERSION = 1
+FOLDER = measurements.FOLDER
+NAME = "pilot"
+_READS = ("ingest", "embed", "dedup", "tier")
+
+
+def inputs(run: session.Session) -> str:
+    """The digest of the pilots: they see the budgets only through the sizes they allow."""
+    part = [run.config.pilot, run.config.plan.budgets, run.config.plan.strata, run.config.ingest.duplicates, run.seed]
+    return run.digest(NAME, VERSION, part, _READS)
+
+
+def pilot(run: session.Session) -> None:
+    """Train the design of `pilots.design` and write `pilots/measurements.parquet`.
+
+    Raises:
+      PlanError: labels do not fit the target's, or the budgets are too small for any pilot.
+    """
+    if run.config.plan.measurements:
+        return  # the user's own runs stand in
+    run.whole(NAME, inputs(run), (FOLDER,), lambda outcome: _measure(run, outcome))
+
+
+def url(run: session.Session) -> str:
+    """Where the measurements are."""
+    return storage.join(run.root, FOLDER, measurements.FILE)
+
+
+def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
+    cells = strata.find(run)
+    names = pool.classes(run)
+    section = run.config.pilot
+    runs = design.runs(
+        cells.supply, run.config.plan.budgets, max_fraction=section.max_fraction
+    )
+    most = max(r.samples for r in runs)
+    order = rank.Order(cells, run.seed, ("pilot",))
+    counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
+    chosen = rank.cut(run, "pilot-rows", order, counts, run.cut("supply"))
+    rows = pool.gather(run, NAME, pool.First(chosen), cells, names)
+    target = pool.target(run, names)
+    pools = [np.flatnonzero(rows.stratum == i) for i in range(len(cells.cells))]
+    found = _train(run, rows, target, runs, pools, len(names))
+    table = measurements.table(
+        cells.names,
+        samples=[r.samples for r in runs],
+        errors=found,
+        weights=[r.weights for r in runs],
+        supply=[r.supply for r in runs],
+        seeds=[r.seed for r in runs],
+        chance=chance(target[1]),
+    )
+    storage.write_atomic(url(run), sidecars.encode(table, {}))
+    storage.remove_tree(storage.join(run.root, "scratch"))
+    outcome.note = f"{len(runs)} trainings"
+    trained = sum(r.samples for r in runs)
+    return {"trainings": len(runs), "samples": trained, "largest": most}
+
+
+def chance(labels: NDArray[np.int64]) -> float:
+    """Error of always guessing the commonest class."""
+    return float(1 - np.bincount(labels).max() / len(labels))
+
+
+def _train(
+    run: session.Session,
+    rows: pool.Pool,
+    target: tuple[NDArray, NDArray[np.int64]],
+    runs: Sequence[design.Run],
+    pools: Sequence[NDArray[np.int64]],
+    classes: int,
+) -> NDArray[np.float64]:
+    """Target error of every run: shape (runs,).
+
+    Trainings are handed to workers in chunks; arrays travel by path.
+    """
+    folder = pool.scratch(run, NAME)
+    data = {"labels": rows.labels, "target": target[0], "target_labels": target[1]}
+    data |= {f"pool-{i}": p for i, p in enumerate(pools)}
+    for key, value in data.items():
+        artifacts.write(storage.join(folder, f"{key}.npy"), value)
+    if not storage.exists(storage.join(folder, "x.npy")):
+        artifacts.write(storage.join(folder, "x.npy"), rows.x)
+    options = (run.config.pilot.learning_rate, run.config.pilot.batch)
+    probe = Probe(folder, len(pools), run.seed, classes, options)
+    chunks = _chunks(runs, run.config.runner.workers)
+    run.execute(
+        lambda p: (
+            p
+            | "trainings" >> beam.Create(chunks).with_output_types(tuple[int, list[design.Run]])
+            | "spread" >> beam.Reshuffle()
+            | "train" >> beam.ParDo(probe)
+        )
+    )
+    parts = [storage.read_bytes(_errors(folder, i)) for i, _ in chunks]
+    found = np.empty(len(runs))
+    for (i, _), part in zip(chunks, parts, strict=True):
+        found[i :: len(chunks)] = json.loads(part)
+    return found
+
+
+def _chunks(
+    runs: Sequence[design.Run], workers: int
+) -> list[tuple[int, list[design.Run]]]:
+    """Every worker gets short and long runs alike; a run's result does not depend on its chunk."""
+    n = min(len(runs), workers)
+    return [(i, list(runs[i::n])) for i in range(n)]
+
+
+def _errors(folder: str, chunk: int) -> str:
+    return storage.join(folder, f"errors-{chunk}.json")
+
+
+class Probe(beam.DoFn):
+    """A chunk of runs to a file of their errors."""
+
+    def __init__(
+        self, folder: str, pools: int, seed: int, classes: int, options: tuple[float, int]
+    ) -> None:
+        self._folder, self._pools, self._seed = folder, pools, seed
+        self._classes, self._options = classes, options
+
+    def setup(self) -> None:
+        def read(name: str) -> NDArray:
+            return artifacts.read(storage.join(self._folder, f"{name}.npy"))
+
+        self._rows = (read("x"), np.array(read("labels")))
+        self._target = (read("target"), read("target_labels"))
+        self._groups = [read(f"pool-{i}") for i in range(self._pools)]
+
+    def process(self, chunk: tuple[int, list[design.Run]]) -> Iterable[int]:
+        with engine.carried():
+            i, runs = chunk
+            found = linear_probe.measure(
+                runs,
+                self._groups,
+                self._rows,
+                self._target,
+                seed=self._seed,
+                classes=self._classes,
+                learning_rate=self._options[0],
+                batch=self._options[1],
+            )
+            storage.write_atomic(_errors(self._folder, i), json.dumps(found.tolist()).encode())
+            yield i

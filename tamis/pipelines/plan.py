@@ -1,0 +1,58 @@
+"""Plan: measurements and a budget to quotas. All of the thinking is in `selectors.allocation`."""
+
+from tamis import progress, seeding, storage
+from tamis.pipelines import pilot, session, strata
+from tamis.schemas import measurements
+from tamis.schemas import plan as schema
+from tamis.selectors import allocation
+
+VERSION = 1
+NAME = "plan"
+
+
+def plan(run: session.Session) -> None:
+    """Write `plan/plan.json`.
+
+    Raises:
+      PlanError: the measurements cannot carry a plan, or the budget does not fit the supply.
+    """
+    run.whole(NAME, inputs(run), (schema.FOLDER,), lambda outcome: _plan(run, outcome))
+
+
+def inputs(run: session.Session) -> str:
+    """The digest of the plan."""
+    own = run.config.plan.measurements
+    part = [run.config.plan, run.config.pilot.max_fraction, run.seed, _content(own)]
+    return run.digest(NAME, VERSION, part, ["tier", "dedup", *([] if own else [pilot.NAME])])
+
+
+def read(run: session.Session) -> schema.Plan:
+    """The plan of the run."""
+    run.inputs(NAME)
+    return schema.Plan.model_validate_json(storage.read_bytes(url(run)))
+
+
+def url(run: session.Session) -> str:
+    """Where the plan is."""
+    return storage.join(run.root, schema.FOLDER, schema.FILE)
+
+
+def _content(own: str) -> str:
+    return seeding.digest(storage.read_bytes(own)).hex() if own and storage.exists(own) else own
+
+
+def _plan(run: session.Session, outcome: progress.Outcome) -> dict:
+    table = measurements.read(run.config.plan.measurements or pilot.url(run))
+    section = run.config.plan
+    made = allocation.plan(
+        table,
+        list(strata.find(run).cells),
+        section.budgets,
+        max_fraction=run.config.pilot.max_fraction,
+        max_epochs=section.max_epochs,
+        mode=section.mode,
+        seed=run.seed,
+    )
+    storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
+    outcome.note = made.budgets[0].law if len(made.budgets) == 1 else ""
+    return {"summary": made.summary}

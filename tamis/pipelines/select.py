@@ -1,0 +1,251 @@
+"""Select: the plan's quotas to rows, and the manifests that training reads.
+
+Three manifests per budget, of one format: the choice, a random pick with as many distinct rows
+and samples, and everything there is at the same budget.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tamis import __version__, errors, progress, seeding, sidecars, storage
+from tamis.pipelines import engine, plan, rank, session, strata, view
+from tamis.schemas import columns, index, manifest, shards, tiers
+from tamis.schemas import plan as plan_schema
+from tamis.selectors import repeats
+
+VERSION = 1
+NAME = "select"
+EVERYTHING = "everything"
+KINDS = (manifest.FOLDER, manifest.RANDOM, EVERYTHING)
+
+
+def select(run: session.Session) -> None:
+    """Write `manifest/`, `random/` and `everything/`, a folder per budget in each.
+
+    Raises:
+      PlanError: the plan's strata are not those of the run.
+    """
+    scorer = _score(run)
+    part = [run.config.select, run.seed, run.config.ingest.duplicates]
+    inputs = run.digest(NAME, VERSION, part, [plan.NAME, "tier", "dedup", "ingest"])
+    run.whole(NAME, inputs, KINDS, lambda outcome: _select(run, scorer, inputs, outcome))
+
+
+def folder(run_root: str, kind: str, samples: int) -> str:
+    """The folder of one manifest."""
+    return storage.join(run_root, kind, f"samples-{samples}")
+
+
+def _score(run: session.Session) -> str:
+    """The column to take the best rows by; empty for a uniform sample."""
+    if run.config.select.order == "uniform":
+        return ""
+    by = run.config.tier.by
+    if isinstance(by, str):
+        return f"score:{by}"
+    raise errors.ConfigError(
+        "select.order: best needs one score",
+        why=f"tier.by combines {', '.join(by)}",
+        remedy="name one scorer in tier.by, or use order: uniform",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Quotas:
+    """One kind of manifest at every budget.
+
+    Attributes:
+      kind: Folder.
+      cut: Thresholds of the rows that get one repeat more.
+      base: Shape (groups, budgets) int64: repeats of every row of the group.
+    """
+
+    kind: str
+    cut: rank.Cut
+    base: NDArray[np.int64]
+
+    def repeats(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
+        """Shape (n, budgets)."""
+        group = self.cut.order.group(batch)
+        times = self.base[np.maximum(group, 0)] + self.cut.taken(batch)
+        return np.where(group[:, None] >= 0, times, 0).astype(np.int32)
+
+
+def _select(
+    run: session.Session, scorer: str, inputs: str, outcome: progress.Outcome
+) -> dict:
+    made, cells, cut = plan.read(run), strata.find(run), run.cut("supply")
+    wanted = _wanted(made, cells)  # (strata, budgets)
+    pool = np.array([sum(cells.supply)])
+    budgets = np.array([b.samples for b in made.budgets])
+    distinct = np.minimum(wanted, np.array(cells.supply)[:, None]).sum(axis=0)
+    order = rank.Order(cells, run.seed, (NAME,), scorer)
+    shuffled = rank.Order(cells, run.seed, ("random",), pooled=True)
+    chosen = _quotas(run, manifest.FOLDER, order, wanted, np.array(cells.supply), cut)
+    everything = _quotas(run, EVERYTHING, shuffled, budgets[None], pool, cut)
+    alike = _random(run, shuffled, distinct, budgets, cut)
+    write = Write(run.view(), inputs, (chosen, alike, everything), tuple(budgets.tolist()))
+    run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
+    facts = {
+        kind: [_document(run, kind, b, inputs, cut) for b in made.budgets] for kind in KINDS
+    }
+    outcome.note = f"{len(budgets)} budgets"
+    return {"counts": facts[manifest.FOLDER]}
+
+
+def _wanted(made: plan_schema.Plan, cells: strata.Strata) -> NDArray[np.int64]:
+    """Quota of every stratum at every budget, shape (strata, budgets)."""
+    if tuple(s.name for s in made.strata) != cells.names:
+        raise errors.PlanError(
+            "the plan is for other strata than the run has",
+            why=f"plan: {[s.name for s in made.strata]}; run: {list(cells.names)}",
+            remedy="run the plan stage again",
+        )
+    given = [{a.stratum: a.quota for a in b.allocation} for b in made.budgets]
+    return np.array([[g.get(name, 0) for g in given] for name in cells.names], np.int64)
+
+
+def _quotas(
+    run: session.Session,
+    kind: str,
+    order: rank.Order,
+    wanted: NDArray[np.int64],
+    supply: NDArray[np.int64],
+    cut: list[shards.Shard],
+) -> Quotas:
+    whole = [repeats.split(wanted[:, j], supply) for j in range(wanted.shape[1])]
+    extra = np.column_stack([w.extra for w in whole])
+    found = rank.cut(run, kind, order, extra, cut)
+    return Quotas(kind, found, np.column_stack([w.base for w in whole]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Alike(Quotas):
+    """As many distinct rows as the choice, repeated as evenly: the random baseline.
+
+    Attributes:
+      among: Thresholds of the distinct rows; `cut` then finds those that get one repeat more.
+    """
+
+    among: rank.Cut
+
+    def repeats(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
+        return np.where(self.among.taken(batch), self.base[0] + self.cut.taken(batch), 0).astype(
+            np.int32
+        )
+
+
+def _random(
+    run: session.Session,
+    order: rank.Order,
+    distinct: NDArray[np.int64],
+    budgets: NDArray[np.int64],
+    cut: list[shards.Shard],
+) -> Alike:
+    base, extra = repeats.split(budgets, distinct)
+    # In one order: the rows with one repeat more are the first of the distinct rows.
+    both = rank.cut(run, manifest.RANDOM, order, np.concatenate([distinct, extra])[None], cut)
+    k = len(budgets)
+    among = rank.Cut(order, both.key[:, :k], both.none[:, :k])
+    more = rank.Cut(order, both.key[:, k:], both.none[:, k:])
+    return Alike(manifest.RANDOM, more, base[None], among)
+
+
+class Write(beam.DoFn):
+    """Span to the rows of its shards in every manifest."""
+
+    def __init__(
+        self, seen: view.View, inputs: str, kinds: tuple[Quotas, ...], budgets: tuple[int, ...]
+    ) -> None:
+        self._view, self._inputs, self._kinds, self._budgets = seen, inputs, kinds, budgets
+
+    def process(self, span: shards.Span) -> Iterable[str]:
+        reads = {*self._kinds[0].cut.order.reads, index.ROW}
+        with engine.carried():
+            for shard in span.shards:
+                parts: dict[tuple[str, int], list[pa.RecordBatch]] = {}
+                for _, batch in self._view.batches(shards.Span((shard,)), tuple(sorted(reads))):
+                    for key, part in self._chosen(shard, batch):
+                        parts.setdefault(key, []).append(part)
+                for (kind, samples), found in parts.items():
+                    where = folder(self._view.root, kind, samples)
+                    table = pa.Table.from_batches(found, manifest.SCHEMA)
+                    stamp = sidecars.Stamp("", self._inputs)
+                    sidecars.commit(where, "", shard.name, table, stamp)
+                yield shard.name
+
+    def _chosen(
+        self, shard: shards.Shard, batch: pa.RecordBatch
+    ) -> Iterator[tuple[tuple[str, int], pa.RecordBatch]]:
+        cells = self._kinds[0].cut.order.groups
+        names = pa.array(cells.names, pa.string())
+        stratum = cells.of(batch)
+        for quotas in self._kinds:
+            times = quotas.repeats(batch)
+            for j, samples in enumerate(self._budgets):
+                rows = np.flatnonzero(times[:, j])
+                if not len(rows):
+                    continue
+                arrays = [
+                    batch.column(columns.UID).take(pa.array(rows)),
+                    pa.array([shard.source] * len(rows), pa.string()),
+                    pa.array([shard.file.path] * len(rows), pa.string()),
+                    batch.column(index.ROW).take(pa.array(rows)),
+                    names.take(pa.array(stratum[rows])),
+                    batch.column(tiers.TIER).take(pa.array(rows)),
+                    pa.array(times[rows, j]),
+                ]
+                yield (quotas.kind, samples), pa.RecordBatch.from_arrays(
+                    arrays, schema=manifest.SCHEMA
+                )
+
+
+def _document(
+    run: session.Session,
+    kind: str,
+    budget: plan_schema.Budget,
+    inputs: str,
+    cut: list[shards.Shard],
+) -> dict:
+    """Write `manifest.json` and check that the parts add up to the budget."""
+    where = folder(run.root, kind, budget.samples)
+    parts, samples, rows = [], 0, 0
+    for shard in cut:
+        if not storage.exists(sidecars.url(where, "", shard.name)):
+            continue
+        table = sidecars.read(where, "", shard.name)
+        samples += int(np.sum(table["repeats"].to_numpy()))
+        rows += table.num_rows
+        digest = seeding.digest(storage.read_bytes(sidecars.url(where, "", shard.name)))
+        parts.append({"file": f"{shard.name}.parquet", "rows": table.num_rows, "digest": digest.hex()})
+    if samples != budget.samples:
+        raise errors.ManifestError(
+            f"{samples:,} samples instead of {budget.samples:,}",
+            where=where,
+            why="two rows share uid and shard, or the supply has changed",
+            remedy="please file an issue with the run's run.json",
+        )
+    document = {
+        "tamis": __version__,
+        "kind": kind,
+        "samples": samples,
+        "rows": rows,
+        "digest": seeding.digest(json.dumps(parts)).hex(),
+        "parts": parts,
+        "seed": run.seed,
+        "config": run.config.model_dump(mode="json", exclude={"run", "runner"}),
+        "inputs": inputs,
+        "allocation": [a.model_dump() for a in budget.allocation] if kind == manifest.FOLDER else [],
+        "predicted_error": budget.predicted_error if kind == manifest.FOLDER else None,
+        "interval": list(budget.interval) if kind == manifest.FOLDER else None,
+        "law": budget.law,
+    }
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    storage.write_atomic(storage.join(where, manifest.DOCUMENT), text.encode())
+    return {"samples": samples, "rows": rows, "digest": document["digest"]}

@@ -1,0 +1,63 @@
+"""The check document, `check/check.json`: predicted against measured error."""
+
+import pydantic
+
+FOLDER = "check"
+FILE = "check.json"
+
+
+class Document(pydantic.BaseModel):
+    """Frozen, and strict about unknown keys."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(Document):
+    """Trainings on one manifest.
+
+    Attributes:
+      error: Mean over seeds, on the target.
+      standard_error: Of that mean; null for one seed. The target set is the same for all, so its
+        own sampling error, which all share, is not in it.
+      errors: One per seed.
+    """
+
+    error: float
+    standard_error: float | None
+    errors: list[float]
+
+
+class Budget(Document):
+    """One budget.
+
+    Attributes:
+      samples: Samples seen in training.
+      predicted_error: Of the choice, before anything was trained at this budget.
+      interval: Around it.
+      chosen: The choice.
+      random: A random pick with as many distinct rows and samples.
+      everything: All rows, each equally often.
+      gain: random minus chosen: above 0, the choice trains better.
+    """
+
+    samples: int
+    predicted_error: float
+    interval: tuple[float, float]
+    chosen: Measured
+    random: Measured
+    everything: Measured
+    gain: float
+
+
+class Check(Document):
+    """The whole document.
+
+    Attributes:
+      seeds: Trainings per manifest.
+      chance: Error of always guessing the target's commonest class.
+      budgets: Ascending.
+    """
+
+    seeds: int
+    chance: float
+    budgets: list[Budget]

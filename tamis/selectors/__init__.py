@@ -1,0 +1,1 @@
+"""Which rows, and how often: laws that predict error, quotas, and the planner."""

@@ -1,0 +1,29 @@
+"""Laws: the predicted error of training on a mixture of strata for a number of samples.
+
+>>> from tamis.selectors import laws
+>>> law = laws.RepetitionUtility(b=[-0.13], tau=[3], a=0.022, d=0.1)
+>>> float(law.predict(weights=[1], samples=32e6, supply=[12_800_000]).round(3))
+0.89
+"""
+
+from tamis.selectors.laws.competition import LAWS, Entry, compare, compete
+from tamis.selectors.laws.effective_data import EffectiveData
+from tamis.selectors.laws.fitting import Fit, fit
+from tamis.selectors.laws.power import Power
+from tamis.selectors.laws.protocol import Law
+from tamis.selectors.laws.repetition_utility import RepetitionUtility
+from tamis.selectors.laws.signal_noise import SignalNoise
+
+__all__ = [
+    "LAWS",
+    "EffectiveData",
+    "Entry",
+    "Fit",
+    "Law",
+    "Power",
+    "RepetitionUtility",
+    "SignalNoise",
+    "compare",
+    "compete",
+    "fit",
+]

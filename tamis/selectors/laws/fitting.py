@@ -1,0 +1,158 @@
+"""Fitting, in one place: multi-start least squares with weak priors, and what it could not tell."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+from tamis import errors, seeding
+from tamis.selectors.laws import cells as cells_
+from tamis.selectors.laws import protocol
+from tamis.selectors.laws.protocol import Law
+
+LEVEL = 0.9
+_RANDOM_STARTS = 2
+_UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A fitted law.
+
+    Attributes:
+      law: With the most probable parameters.
+      interval: Name of each parameter to (lo, hi), 90 %.
+      warnings: What the measurements could not tell, in words.
+      cells: What it was fitted to.
+      vector: Shape (p,), the parameters as `fitting` sees them.
+      covariance: Shape (p, p), of the vector (Laplace), widened where the law misses its data by
+        more than their noise.
+      rmse: Root mean squared residual over cells.
+      parameters: Name of each parameter to its value.
+    """
+
+    law: Law
+    interval: dict[str, tuple[float, float]]
+    warnings: tuple[str, ...]
+    cells: cells_.Cells
+    vector: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    rmse: float
+    parameters: dict[str, float]
+
+    def spread(
+        self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Standard deviation of the prediction due to the parameters: shape (...,).
+
+        The delta method, because a plan asks for hundreds of them.
+        """
+        kind, step = type(self.law), 1e-4
+        slopes = []
+        for axis in np.eye(len(self.vector)) * step:
+            up = kind.from_vector(self.vector + axis, self.cells)
+            down = kind.from_vector(self.vector - axis, self.cells)
+            args = (weights, samples, supply)
+            slopes.append((up.predict(*args) - down.predict(*args)) / (2 * step))
+        j = np.stack(slopes, axis=-1)  # (..., p)
+        return np.sqrt(np.einsum("...i,ij,...j->...", j, self.covariance, j))
+
+    def draws(self, count: int, rng: np.random.Generator) -> list[Law]:
+        """Laws with parameters drawn from the normal approximation of the posterior."""
+        root = np.linalg.cholesky(self.covariance)
+        z = rng.standard_normal((count, len(self.vector)))
+        return [type(self.law).from_vector(self.vector + root @ row, self.cells) for row in z]
+
+
+def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0) -> Fit:
+    """Fit one law.
+
+    Cells are weighted by their seed noise with a floor, and count less the shorter they are than
+    the longest (`cells.DRIFT`): no law here is exact, and predictions go beyond the longest.
+
+    Args:
+      measurements: A measurements table, or its cells.
+      law: The class, e.g. `laws.SignalNoise`.
+      seed: Of the random starts.
+
+    Returns:
+      The best of all starts. Cost is one small least-squares problem per start, whatever the
+      number of seeds.
+
+    Raises:
+      PlanError: measurements are unusable.
+    """
+    cells = (
+        measurements if isinstance(measurements, cells_.Cells) else cells_.aggregate(measurements)
+    )
+    if len(cells) < 2:
+        raise errors.PlanError(
+            "one point carries no law",
+            why="all measurements share one mixture, length and supply",
+            remedy="measure several mixtures and lengths",
+        )
+    prior = law.prior(cells)
+
+    def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(over="ignore"):
+            found = law.from_vector(vector, cells)
+            miss = found.predict(cells.weights, cells.samples, cells.supply) - cells.error
+        miss = np.clip(np.nan_to_num(miss, nan=1e3), -1e3, 1e3) / cells.sigma
+        return np.concatenate([miss, (vector - prior.mean) / prior.scale])
+
+    rng = seeding.generator(seed, "fit", law.name)
+    jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
+    starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
+    found = [optimize.least_squares(residuals, x, max_nfev=100) for x in starts]
+    return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
+
+
+def _summary(
+    law: type[Law], cells: cells_.Cells, prior: protocol.Prior, best: optimize.OptimizeResult
+) -> Fit:
+    x: NDArray[np.float64] = best.x
+    miss = best.fun[: len(cells)] * cells.sigma
+    freedom = max(len(cells) - len(x), 1)
+    ratio = max(1.0, float(best.fun[: len(cells)] @ best.fun[: len(cells)]) / freedom)
+    covariance = np.linalg.inv(best.jac.T @ best.jac) * ratio
+    covariance = (covariance + covariance.T) / 2
+    width = np.sqrt(np.diag(covariance))
+    reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * width
+    ends = np.sort([law.values(x - reach, cells), law.values(x + reach, cells)], axis=0)
+    return Fit(
+        law=law.from_vector(x, cells),
+        interval={p: (float(lo), float(hi)) for p, lo, hi in zip(prior.names, *ends, strict=True)},
+        warnings=(*_design_warnings(cells), *_unmoved(prior, width), *_poor(law, ratio)),
+        cells=cells,
+        vector=x,
+        covariance=covariance,
+        rmse=float(np.sqrt(np.mean(miss**2))),
+        parameters=dict(zip(prior.names, law.values(x, cells).tolist(), strict=True)),
+    )
+
+
+def _design_warnings(cells: cells_.Cells) -> list[str]:
+    found = []
+    if len(np.unique(cells.samples)) == 1:
+        found.append("only one length of training: how error changes with samples is unknown")
+    if cells.epochs.max() <= 1:
+        found.append("no run repeats a row: what repetition costs is unknown")
+    absent = [s for s, w in zip(cells.names, cells.weights.max(0), strict=True) if w == 0]
+    if absent:
+        found.append(f"never trained on {', '.join(absent)}: its worth is unknown")
+    if not cells.replicated:
+        found.append("no run was replicated: the seed noise is assumed, not measured")
+    return found
+
+
+def _unmoved(prior: protocol.Prior, width: NDArray[np.float64]) -> list[str]:
+    idle = [p for p, w, s in zip(prior.names, width, prior.scale, strict=True) if w > _UNMOVED * s]
+    return [f"the measurements hardly tell {', '.join(idle)}; the prior decides"] if idle else []
+
+
+def _poor(law: type[Law], ratio: float) -> list[str]:
+    if ratio < 4:
+        return []
+    return [f"{law.name} misses the measurements by {np.sqrt(ratio):.1f} times their noise"]

@@ -1,0 +1,181 @@
+"""Goyal et al. (2024): the utility of a stratum halves every tau epochs."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis.selectors.laws import cells as cells_
+from tamis.selectors.laws import protocol
+
+NORMALISER = 1e5
+Irreducible = Literal["inside", "outside"]
+
+_EXACT_EPOCHS = 64
+_STARTS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class RepetitionUtility:
+    """Scaling law for data filtering (Goyal et al. 2024, Scaling Laws for Data Filtering).
+
+    One pool of m rows, Eq. (1.2) of our notes: y_K = (a n_1 / Z)^{b_0} prod_k (n_k/n_{k-1})^{b_k}
+    + d with b_k = b (1/2)^{k/tau}, n_k the samples seen by the end of epoch k. A uniform mixture of
+    p pools (their Theorem 1) has epochs of p m samples, half-lives stretched to p tau, and the mean
+    utility of its pools.
+
+    Any shares w_i and supplies m_i, our continuous form: stratum i is in its epoch
+    k_i = floor(n w_i / m_i), its half-life is tau_i / w_i because its rows come 1/w_i times less
+    often, and d log y / d log n = sum_i w_i b_i (1/2)^{k_i w_i / tau_i}. For w_i = 1/p and equal
+    m_i that is theirs, for w = (1, 0, ...) the single pool.
+
+    The law can only fall with n. Where error rises with repetition it is wrong, and loses to
+    `SignalNoise` on the pilots that were held out.
+
+    Attributes:
+      b: Utility of each stratum, negative; shape (k,).
+      tau: Half-life of each stratum in epochs; infinity means repeats are as good as new rows.
+      a: Scale of the sample count, inside the power as in their code.
+      d: Irreducible error.
+      normaliser: Z.
+      irreducible: `inside` multiplies d by the later epochs too, as their code does, so d is not an
+        asymptote; `outside` is the paper's equation.
+    """
+
+    name: ClassVar[str] = "RepetitionUtility"
+    b: Sequence[float]
+    tau: Sequence[float]
+    a: float
+    d: float
+    normaliser: float = NORMALISER
+    irreducible: Irreducible = "outside"
+
+    def predict(
+        self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
+    ) -> NDArray[np.float64]:
+        w, n, m = protocol.broadcast(weights, samples, supply)
+        seen = first_epoch(w, n, m) * self.a / self.normaliser
+        utility = w * np.asarray(self.b, np.float64)
+        fresh = np.exp((utility * np.log(seen)).sum(-1))
+        repeated = np.exp((utility * later_epochs(w, n, m, self.tau)).sum(-1))
+        if self.irreducible == "inside":
+            return (fresh + self.d) * repeated
+        return fresh * repeated + self.d
+
+    @classmethod
+    def prior(cls, cells: cells_.Cells) -> protocol.Prior:
+        """Wide around the published constants: b from -0.005 to -0.5, tau from 1 to 10.
+
+        The scale a is put where the shortest run has error 1 + d, which is where it stands for
+        their own data.
+        """
+        k = cells.k
+        start = np.log(NORMALISER / cells.samples.min())
+        names = [f"{p}[{s}]" for p, s in itertools.product(("b", "tau"), cells.names)]
+        return protocol.Prior(
+            names=(*names, "a", "d"),
+            mean=np.array([np.log(0.1)] * k + [np.log(4.0)] * k + [start, -0.5]),
+            scale=np.array([1.5] * k + [1.5] * k + [3.0, 1.5]),
+        )
+
+    @classmethod
+    def from_vector(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> Self:
+        k = cells.k
+        values = cls.values(vector, cells).tolist()
+        return cls(tuple(values[:k]), tuple(values[k:-2]), values[-2], values[-1])
+
+    @classmethod
+    def values(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> NDArray[np.float64]:
+        sign = np.where(np.arange(len(vector) - 1) < cells.k, -1.0, 1.0)
+        return np.append(sign * np.exp(vector[:-1]), cells.chance * protocol.logistic(vector[-1]))
+
+    @classmethod
+    def starts(cls, cells: cells_.Cells) -> NDArray[np.float64]:
+        """The best cells of a grid over (a, d, tau), with b in closed form.
+
+        (a, b) trade off along a ridge where a single start stalls, but given a, d and one tau for
+        all strata, log(y - d) is linear in b, so the whole grid is one stack of normal equations.
+        """
+        shortest = NORMALISER / cells.samples.min()
+        scales = shortest * np.geomspace(1e-2, 1e3, 11)
+        floors = cells.error.min() * np.array([0.02, 0.3, 0.6, 0.8, 0.9, 0.95])
+        found = []
+        for tau in (1.0, 3.0, 8.0, 30.0):
+            for a, d in itertools.product(scales, floors):
+                b, cost = _utilities(cells, tau, a, d)
+                found.append((cost, *np.log(b), *[np.log(tau)] * cells.k, np.log(a), d))
+        best = np.array(sorted(found)[:_STARTS])[:, 1:]
+        share = best[:, -1] / cells.chance
+        best[:, -1] = np.log(share / (1 - share))
+        return best
+
+
+def first_epoch(
+    w: NDArray[np.float64], n: NDArray[np.float64], m: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Samples of the whole run until stratum i starts over: min(n, m_i / w_i), shape (..., k)."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(n, np.where(w > 0, m / w, np.inf))
+
+
+def later_epochs(
+    w: NDArray[np.float64], n: NDArray[np.float64], m: NDArray[np.float64], tau: ArrayLike
+) -> NDArray[np.float64]:
+    """Log of the growth in samples after the first epoch, each epoch discounted.
+
+    Args:
+      w: Shape (..., k), shares.
+      n: Shape (..., 1), samples.
+      m: Shape (..., k), supply.
+      tau: Shape (k,), half-lives in epochs of a stratum alone.
+
+    Returns:
+      Shape (..., k): sum_{j>=1} (1/2)^{j w / tau} log(min(x, j + 1) / j) with x = n w / m epochs.
+      Exact for 64 epochs; beyond, epochs in blocks 5 % long share their mean discount.
+    """
+    x = n * w / np.maximum(m, 1)
+    rate = np.log(2) * w / np.asarray(tau, np.float64)
+    out = np.zeros(x.shape)
+    again = x > 1
+    if again.any():
+        out[again] = _discounted(x[again], rate[again])
+    return out
+
+
+def _discounted(x: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.float64]:
+    edges = _edges(float(x.max()))
+    low, high = edges[:-1], edges[1:]
+    growth = np.log(np.clip(x[:, None], low, high) / low)  # (pairs, blocks)
+    r, width = rate[:, None], high - low
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(r > 0, np.expm1(-r * width) / (width * np.expm1(-r)), 1.0)
+    return (growth * mean * np.exp(-r * low)).sum(1)
+
+
+def _edges(epochs: float) -> NDArray[np.float64]:
+    edges = [*range(1, _EXACT_EPOCHS + 1)]
+    while edges[-1] < epochs:
+        edges.append(int(edges[-1] * 1.05))
+    return np.array(edges, np.float64)
+
+
+def _utilities(
+    cells: cells_.Cells, tau: float, a: float, d: float
+) -> tuple[NDArray[np.float64], float]:
+    """Least squares for -b given the rest: shape (k,), and the cost in units of sigma."""
+    w, n, m = protocol.broadcast(cells.weights, cells.samples, cells.supply)
+    grown = np.log(first_epoch(w, n, m) * a / NORMALISER) + later_epochs(
+        w, n, m, np.full(cells.k, tau)
+    )
+    rows = -w * grown
+    want = np.log(np.maximum(cells.error - d, 1e-9))
+    weight = (cells.error - d) / cells.sigma
+    ridge = 1e-6 * np.eye(cells.k)
+    left = (rows * weight[:, None] ** 2).T @ rows
+    b = np.linalg.solve(left + ridge * np.trace(left), (rows * weight[:, None] ** 2).T @ want)
+    b = np.clip(b, 1e-3, 2.0)
+    miss = (d + np.exp(np.minimum(rows @ b, 50)) - cells.error) / cells.sigma
+    return b, float(miss @ miss)

@@ -1,0 +1,114 @@
+"""The plan in sentences."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tamis.schemas import plan as plan_
+from tamis.selectors import forecast as forecast_
+from tamis.selectors import strategies
+from tamis.selectors.laws import cells as cells_
+
+_CLEAR = 3.0  # standard errors by which a rise must exceed the noise to be reported
+
+
+def budget(
+    samples: int, allocation: Sequence[plan_.Share], choice: plan_.Alternative | None
+) -> str:
+    """`Train 8,000 samples on 52 % movie (6.9 epochs) and 48 % editorials (1.1 epochs)`."""
+    parts = [f"{s.share:.0%} {s.stratum} ({_epochs(s.epochs)})" for s in allocation]
+    text = f"Train {samples:,} samples on {_listed(parts)}"
+    if choice is None:
+        return text
+    if choice.gap < 0:
+        return f"{text}; {choice.name} is predicted {-choice.gap:.3f} lower, within the doubt"
+    return f"{text}; {choice.name} is predicted {choice.gap:.3f} worse"
+
+
+def predicted(error: float, interval: plan_.Interval) -> str:
+    """`predicted error 0.331 (0.318 to 0.344)`."""
+    return f"predicted error {error:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def crossing(samples: int, before: str, after: str) -> str:
+    """`Below about 5,300 samples use mostly movie, above a mixture.`"""
+    return f"Below about {samples:,} samples use {_article(before)}, above {_article(after)}."
+
+
+def whole(budgets: Sequence[plan_.Budget], crossings: Sequence[plan_.Crossing]) -> str:
+    """The plan in one sentence."""
+    if crossings:
+        return " ".join(c.sentence for c in crossings)
+    names = dict.fromkeys(b.strategy for b in budgets)
+    if len(names) == 1:
+        return f"Use {_article(budgets[0].strategy)} at every budget."
+    return "The best data changes with the budget: " + "; ".join(
+        f"{b.samples:,} samples: {_article(b.strategy)}" for b in budgets
+    )
+
+
+def notes(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> list[str]:
+    """How rising error is handled, who won where, and what the measurements could not tell."""
+    found = [rising(cells)]
+    for f in forecasts:
+        scores = ", ".join(
+            f"{e.name} {e.held_out_error:.4f}" for e in f.entries if np.isfinite(e.held_out_error)
+        )
+        ground = f"held-out error {scores}" if scores else "least misfit, all runs have one length"
+        found.append(f"{f.budget:,} samples: {f.winner.name} predicts ({ground}).")
+        found += [f"{f.budget:,} samples: {w}." for w in f.winner.fit.warnings]
+    return found
+
+
+def rising(cells: cells_.Cells) -> str:
+    """What the pilots say about error that rises, and which law can follow."""
+    steepest = _steepest(cells)
+    if steepest is None:
+        return (
+            "No pilot's error rises with repetition by more than its noise; laws that can only fall "
+            "and laws that can rise compete on equal terms."
+        )
+    low, high = steepest
+    mix = _mixture(cells, high)
+    return (
+        f"Error rises with repetition: {mix} goes from {cells.error[low]:.3f} at "
+        f"{int(cells.samples[low]):,} samples to {cells.error[high]:.3f} at "
+        f"{int(cells.samples[high]):,} ({cells.epochs[high].max():.0f} epochs). "
+        "RepetitionUtility (Goyal et al. 2024) and Power can only fall, so they would call this "
+        "a plateau; SignalNoise can rise. Whichever predicts the longest pilots best from the "
+        "shorter ones is used."
+    )
+
+
+def _steepest(cells: cells_.Cells) -> tuple[int, int] | None:
+    """Cells (low, high) of the largest clear rise along samples at fixed weights and supply."""
+    series = np.column_stack([cells.weights, cells.supply])
+    _, group = np.unique(series, axis=0, return_inverse=True)
+    error = cells.seed_noise / np.sqrt(cells.count)
+    best, found = 0.0, None
+    for g in range(int(group.max()) + 1):
+        rows = np.flatnonzero(group.reshape(-1) == g)
+        rows = rows[np.argsort(cells.samples[rows])]
+        low, high = int(rows[np.argmin(cells.error[rows])]), int(rows[-1])
+        rise = float(cells.error[high] - cells.error[low])
+        if rise > max(best, _CLEAR * float(np.hypot(error[low], error[high]))):
+            best, found = rise, (low, high)
+    return found
+
+
+def _mixture(cells: cells_.Cells, row: int) -> str:
+    w = cells.weights[row]
+    names = [f"{p:.0%} {s}" for p, s in zip(w, cells.names, strict=True) if p > 0]
+    return f"{cells.names[int(w.argmax())]} alone" if len(names) == 1 else _listed(names)
+
+
+def _article(strategy: str) -> str:
+    return f"a {strategy}" if strategy == strategies.MIXTURE else strategy
+
+
+def _epochs(epochs: float) -> str:
+    return f"{epochs:.2g} epochs" if epochs < 10 else f"{epochs:.0f} epochs"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,104 @@
+import threading
+
+import pytest
+
+from tamis import errors, storage
+
+
+@pytest.fixture(params=["local", "memory"])
+def root(request, tmp_path):
+    if request.param == "local":
+        return str(tmp_path / "run")
+    return f"memory://storage/{tmp_path.name}"
+
+
+def test_a_file_is_written_read_listed_and_removed(root):
+    url = storage.join(root, "index", "part-0.parquet")
+    assert not storage.exists(url)
+    assert storage.listing(storage.join(root, "index")) == []
+    for data in (b"first", b"second", b"second"):
+        storage.write_atomic(url, data)
+        assert storage.read_bytes(url) == data
+    with storage.open_read(url) as stream:
+        stream.seek(3)
+        assert stream.read() == b"ond"
+    assert storage.size(url) == 6
+    assert storage.listing(storage.join(root, "index")) == ["part-0.parquet"]
+    assert storage.listing(storage.join(root, "index"), ".json") == []
+    assert storage.glob(storage.join(root, "*", "*.parquet")) == [url]
+    assert storage.tree(root) == [url]
+    storage.remove_tree(root)
+    storage.remove_tree(root)
+    assert not storage.exists(url)
+
+
+def test_folders_can_be_made_twice(root):
+    storage.makedirs(root)
+    storage.makedirs(root)
+    assert storage.is_folder(root)
+
+
+def test_nothing_is_left_beside_a_file_after_success_or_failure(tmp_path, monkeypatch):
+    url = str(tmp_path / "a.json")
+    storage.write_atomic(url, b"old")
+    monkeypatch.setattr(storage.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        storage.write_atomic(url, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert storage.read_bytes(url) == b"old"
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path):
+    url = str(tmp_path / "a")
+    blobs = [bytes([65 + i]) * 100_000 for i in range(8)]
+    threads = [threading.Thread(target=storage.write_atomic, args=(url, b)) for b in blobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert storage.read_bytes(url) in blobs
+    assert storage.listing(str(tmp_path)) == ["a"]
+
+
+def test_a_file_system_without_atomic_put_is_renamed_into_place(root, monkeypatch):
+    monkeypatch.setattr(storage, "_is_local", lambda fs: False)
+    monkeypatch.setattr(storage, "_ATOMIC_PUT", frozenset())
+    url = storage.join(root, "a")
+    for data in (b"1", b"2"):
+        storage.write_atomic(url, data)
+    assert storage.read_bytes(url) == b"2"
+    assert storage.listing(root) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://bucket/a.parquet", r"s3:// needs s3fs\n  -> pip install 'tamis\[s3\]'"),
+        ("gs://bucket/a.parquet", r"gs:// needs gcsfs\n  -> pip install 'tamis\[gcp\]'"),
+        ("nosuch://a", "nosuch://a: unknown kind of path"),
+    ],
+)
+def test_a_missing_driver_names_the_install_line(url, message, monkeypatch):
+    def unavailable(url):
+        if url.startswith("nosuch"):
+            raise ValueError("Protocol not known: nosuch")
+        raise ImportError("Install it")
+
+    monkeypatch.setattr(storage.fsspec.core, "url_to_fs", unavailable)
+    with pytest.raises(errors.ConfigError, match=message):
+        storage.size(url)
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        (("a", "b"), "a/b"),
+        (("a/", "b", "c"), "a/b/c"),
+        (("/", "b"), "/b"),
+        (("", "b"), "b"),
+        (("memory://", "b"), "memory://b"),
+        (("s3://x", "b"), "s3://x/b"),
+    ],
+)
+def test_join(parts, joined):
+    assert storage.join(*parts) == joined
