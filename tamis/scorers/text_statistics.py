@@ -25,8 +25,8 @@ def statistics(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     """The numbers that `tamis.scorers.lexical` has rules about, each of shape (n,).
 
     `words`, `stop_words` (distinct) and `boilerplate` are counts; `word_length` is in characters;
-    `symbols` is `#` or ellipses per word, whichever is more; the others are shares, 0..1, of words, lines or letters, 0 where a text
-    has none.
+    `symbols` is `#` or ellipses per word, whichever is more; the others are shares, 0..1, of
+    words, lines or letters, and 0 where a text has none.
 
     Raises:
       ValueError: a text is null.

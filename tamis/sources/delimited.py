@@ -12,7 +12,7 @@ from tamis.schemas import columns as names_
 from tamis.schemas import shards
 from tamis.sources import blocks, records, utf8
 
-_LONE_RETURN = re.compile(rb"\r(?!\n|$)")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 def cells(record: bytes, file: shards.File) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def parse(
     data: memoryview | bytes = memoryview(lines.data)[lines.starts[0] : lines.stops[-1]]
     bad: list[blocks.Bad] = []
     positions = np.arange(len(lines))
-    if not utf8.valid(data) or _lone_returns(data):
+    if not utf8.valid(data) or _lone_returns(lines):
         positions, bad = _screened(lines, header, file)
         data = b"\n".join(lines.record(i) for i in positions.tolist())
     table, skipped = _table(data, tuple(names.values()), header, file)
@@ -66,8 +66,9 @@ def parse(
     return blocks.Parsed(kept + lines.row, found, bad, lambda i: lines.beginning(int(kept[i])))
 
 
-def _lone_returns(data: memoryview | bytes) -> bool:
-    return _LONE_RETURN.search(data) is not None
+def _lone_returns(lines: records.Lines) -> bool:
+    span = int(lines.starts[0]), int(lines.stops[-1])
+    return lines.data.find(b"\r", *span) >= 0 and bool(_LONE_RETURN.search(lines.data, *span))
 
 
 def _screened(

@@ -74,7 +74,7 @@ def opened(file: shards.File, *, plain: bool = False) -> Iterator[Any]:
 
 
 def _without_arrow_schema(metadata: Any) -> Any:  # noqa: ANN401 - pyarrow has no stubs
-    """A footer whose columns have Parquet's own types, by a name of equal length that hides them."""
+    """The footer with arrow's own types hidden, by a name as long, so that Parquet's apply."""
     sink = pa.BufferOutputStream()
     metadata.write_metadata_file(sink)
     footer = sink.getvalue().to_pybytes().replace(b"ARROW:schema", b"arrow.schema")

@@ -39,7 +39,8 @@ class Lines:
 
     def record(self, i: int) -> bytes:
         """The i-th record without its line break."""
-        return self.data[self.starts[i] : self.stops[i]].rstrip(b"\r\n")
+        record = self.data[self.starts[i] : self.stops[i]]
+        return record.removesuffix(b"\n").removesuffix(b"\r")
 
     def beginning(self, i: int) -> bytes:
         """As much of the i-th record as a rejected row shows."""
@@ -97,7 +98,8 @@ class Breaks:
         before = data[quotes - 1]
         if len(quotes) and quotes[0] == 0:
             before[0] = self._last
-        return np.isin(before, self._openers)
+        newline, carriage, delimiter = self._openers
+        return (before == delimiter) | (before == newline) | (before == carriage)
 
     def _by_parity(
         self, quotes: NDArray[np.int64], breaks: NDArray[np.int64], size: int

@@ -58,8 +58,10 @@ class Cells:
         Distance is counted in halvings of the longest length, and of the supply as far as a cell
         uses it.
         """
-        scarcer = np.log2(self.supply.max(0) / np.maximum(self.supply, 1))
-        halvings = np.log2(self.samples.max() / self.samples) + SUP*(self.weights * scarcer).sum(1)
+        visits = np.maximum(self.epochs, 1)
+        usual = np.maximum(self.weights * self.samples[:, None] / self.supply.max(0), 1)
+        more = (self.weights * np.log2(visits / usual)).sum(1)
+        halvings = np.log2(self.samples.max() / self.samples) + SUP * more
         drift = np.hypot(FLOOR, DRIFT * halvings) * self.chance
         return np.hypot(self.seed_noise / np.sqrt(self.count), drift)
 

@@ -1,0 +1,163 @@
+"""Verify: does the run folder hold what its ledger says, and does every row have its place?"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import numpy as np
+
+from tamis import errors, seeding, sidecars, storage
+from tamis.pipelines import ingest, select, session
+from tamis.schemas import duplicates, index, manifest, rejected
+
+
+@dataclasses.dataclass(frozen=True)
+class Balance:
+    """Where the supply's rows went, for one budget.
+
+    rows = selected + not_selected + duplicate + rejected
+
+    Attributes:
+      samples: The budget.
+      rows: Rows of the inputs.
+      selected: Distinct rows in the manifest.
+      not_selected: Rows that would do, and were not needed.
+      duplicate: Copies of another row.
+      rejected: Bad rows, by reason.
+    """
+
+    samples: int
+    rows: int
+    selected: int
+    not_selected: int
+    duplicate: int
+    rejected: dict[str, int]
+
+    def check(self, where: str) -> None:
+        """Raise ManifestError unless it balances."""
+        out = self.selected + self.not_selected + self.duplicate + sum(self.rejected.values())
+        if out != self.rows or self.not_selected < 0:
+            raise errors.ManifestError(
+                f"{self.rows:,} rows in, {out:,} accounted for",
+                where=where,
+                why=str(dataclasses.asdict(self)),
+                remedy="please file an issue: a stage lost or made up rows",
+            )
+
+
+def balance(run: session.Session) -> list[Balance]:
+    """The balance of every budget, recounted from the files.
+
+    Raises:
+      ManifestError: rows do not balance.
+    """
+    bad, rows, accepted = _rejected(run), 0, 0
+    for shard in run.cut("supply"):
+        rows += shard.rows
+        accepted += run.view().rows(shard.name)
+    copies = _copies(run)
+    return [_balance(run, samples, rows, accepted, copies, bad) for samples in budgets(run)]
+
+
+def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
+    """Open every committed file and check it: stamps, page checksums, digests, the balance.
+
+    Args:
+      run: The session.
+      say: Called with one line per thing that was found in order.
+
+    Raises:
+      ArtifactError: a sidecar is missing, stale, damaged or misaligned.
+      ManifestError: a manifest is damaged, or rows do not balance.
+    """
+    for stage, entry in run.ledger["stages"].items():
+        folders = [f for f in entry["folders"] if f not in (rejected.FOLDER, *select.KINDS)]
+        files = sum(_sidecars(run, folder) for folder in folders)
+        if files:
+            say(f"{stage}: {files} sidecars are whole, fresh and aligned")
+    if select.NAME in run.ledger["stages"]:
+        for samples in budgets(run):
+            _manifests(run, samples)
+        say(f"select: manifests of {len(budgets(run))} budgets match their digests")
+    return balance(run)
+
+
+def _sidecars(run: session.Session, folder: str) -> int:
+    """Read every sidecar of a folder to its end; how many there are."""
+    found = 0
+    for shard in run.cut():
+        if storage.exists(sidecars.url(run.root, folder, shard.name)):
+            run.view().table(shard.name, folder)
+            found += 1
+    return found
+
+
+def budgets(run: session.Session) -> list[int]:
+    """The budgets that have manifests."""
+    if select.NAME not in run.ledger["stages"]:
+        return []
+    return [c["samples"] for c in run.entry(select.NAME)["counts"]]
+
+
+def _manifests(run: session.Session, samples: int) -> None:
+    for kind in select.KINDS:
+        where = select.folder(run.root, kind, samples)
+        document = json.loads(storage.read_bytes(storage.join(where, manifest.DOCUMENT)))
+        for part in document["parts"]:
+            url = storage.join(where, part["file"])
+            if seeding.digest(storage.read_bytes(url)).hex() != part["digest"]:
+                raise errors.ManifestError(
+                    "manifest part is damaged",
+                    where=url,
+                    why="its bytes are not those that manifest.json names",
+                    remedy="run select again",
+                )
+
+
+def _rejected(run: session.Session) -> dict[str, int]:
+    """Rejected rows of the supply, by reason, counted in the files themselves."""
+    found: dict[str, int] = {}
+    for shard in run.cut("supply"):
+        claimed = json.loads(sidecars.footer(run.root, index.FOLDER, shard.name)[ingest.REJECTED])
+        listed: dict[str, int] = {}
+        if claimed:
+            reasons = sidecars.read(run.root, rejected.FOLDER, shard.name, ["reason"])["reason"]
+            listed = {v["values"]: v["counts"] for v in reasons.value_counts().to_pylist()}
+        if listed != claimed:
+            raise errors.ManifestError(
+                f"{listed} rejected rows listed, {claimed} counted",
+                where=sidecars.url(run.root, rejected.FOLDER, shard.name),
+                remedy="run ingest again",
+            )
+        for reason, n in listed.items():
+            found[reason] = found.get(reason, 0) + n
+    return found
+
+
+def _copies(run: session.Session) -> int:
+    if run.config.ingest.duplicates == "keep":
+        return 0
+    column = [duplicates.DUP_OF]
+    tables = (
+        run.view().table(s.name, duplicates.FOLDER, column)[duplicates.DUP_OF]
+        for s in run.cut("supply")
+    )
+    return sum(len(t) - t.null_count for t in tables)
+
+
+def _balance(
+    run: session.Session, samples: int, rows: int, accepted: int, copies: int, bad: dict[str, int]
+) -> Balance:
+    where = select.folder(run.root, manifest.FOLDER, samples)
+    selected, seen = 0, 0
+    for name in storage.listing(where, ".parquet"):
+        times = sidecars.read(where, "", name.removesuffix(".parquet"), ["repeats"])["repeats"]
+        selected += len(times)
+        seen += int(np.sum(times.to_numpy()))
+    if seen != samples:
+        raise errors.ManifestError(
+            f"{seen:,} samples, planned {samples:,}", where=where, remedy="run select again"
+        )
+    found = Balance(samples, rows, selected, accepted - selected - copies, copies, bad)
+    found.check(where)
+    return found
