@@ -44,15 +44,17 @@ def test_fit_reaches_the_objective_of_faiss():
     assert ours >= 0.99 * theirs
 
 
-@pytest.mark.parametrize(("n", "d", "k"), [(3001, 7, 40), (4000, 63, 100), (2000, 256, 257)])
+@pytest.mark.parametrize(("n", "d", "k"), [(3001, 7, 40), (2000, 256, 257), (20_000, 256, 100)])
 def test_fit_gives_the_same_bytes_on_any_number_of_threads(n, d, k):
     x = unit_rows(n, d)
+    x[n // 2 :] = x[np.random.default_rng(1).integers(0, n // 20, n - n // 2)]  # copies
     before = faiss.omp_get_max_threads()
     try:
         fitted = []
-        for threads in (1, 2, 3, 1):
+        for threads in (1, 2, 4, 7):
             faiss.omp_set_num_threads(threads)
             fitted.append(clusters.fit(x, k, seed=5).tobytes())
+            assert faiss.omp_get_max_threads() == threads
     finally:
         faiss.omp_set_num_threads(before)
     assert len(set(fitted)) == 1

@@ -11,7 +11,7 @@ from tamis import errors
 MAX_FRACTION = 0.25  # of a budget its pilots may use
 MAX_COST = 10_000_000  # samples trained by all pilots together
 MIN_SAMPLES = 16
-SEEDS = (2, 40)  # fewest and most replicates of a cell
+SEEDS = (2, 100)  # fewest and most replicates of a cell
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class Run:
 
 
 def mixtures(supply: Sequence[int]) -> NDArray[np.float64]:
-    """Shares to try: shape (about 3 k + 2, k), no row twice.
+    """Shares to try: shape (about 3 k, k), no row twice.
 
     Each stratum alone (what it is worth by itself), equal shares, natural proportions, each stratum
-    as one half with the others sharing the rest (what it adds to a mixture), and everything but one.
+    as one half with the others sharing the rest (what it adds), and the scarcest half and half with
+    each other: the mixtures between which a budget usually decides.
     """
     k = len(supply)
     eye = np.eye(k)
     natural = np.asarray(supply, np.float64) / np.sum(supply)
     rows = [*eye, np.full(k, 1 / k), natural]
     if k > 1:
-        others = (1 - eye) / (k - 1)
-        rows += [*(0.5 * eye + 0.5 * others)]
-    if k > 2:
-        rows += [*others]
+        scarce = int(np.argmin(supply))
+        rows += [*(0.5 * eye + 0.5 * (1 - eye) / (k - 1))]
+        rows += [*(0.5 * eye[scarce] + 0.5 * np.delete(eye, scarce, axis=0))]
     return np.unique(np.round(rows, 12), axis=0)[::-1]
 
 
@@ -70,9 +70,9 @@ def runs(
 ) -> list[Run]:
     """The pilots of a plan.
 
-    Every mixture is trained at every length, once with the supply there is and once with all of it
-    scaled down by max_fraction, so that a row comes round as often as it will at full budget (Zhou
-    et al. 2026, 2606.07597). Short runs are noisy and cheap, so they get more replicates: each
+    Every mixture is trained at every length with the supply there is, and where rows would repeat,
+    again with all supply scaled down by max_fraction, so that a row comes round as often as it will
+    at full budget (Zhou et al. 2026, 2606.07597). Short runs are noisy and cheap, so they get more replicates: each
     length may cost the same.
 
     Args:
@@ -90,24 +90,20 @@ def runs(
     """
     if not supply or min(supply) < 1:
         raise errors.PlanError(f"supply {list(supply)} has a stratum without rows")
-    shares = mixtures(supply)
     matched = tuple(max(1, round(m * max_fraction)) for m in supply)
-    supplies = dict.fromkeys((tuple(supply), matched))
-    cells = len(shares) * len(supplies)
-    lengths = sizes(budgets, max_fraction=max_fraction, cap=max_cost // (4 * SEEDS[0] * cells))
+    shares = mixtures(supply)
+    cap = max_cost // (4 * SEEDS[0] * 2 * len(shares))
+    lengths = sizes(budgets, max_fraction=max_fraction, cap=cap)
     if not lengths:
         raise errors.PlanError(
             f"no pilot fits budgets {list(budgets)}",
             why=f"a pilot needs {MIN_SAMPLES} samples and may use {max_fraction:g} of a budget",
             remedy="raise the budget or max_fraction",
         )
-    out = []
+    found = []
     for n in lengths:
-        seeds = int(np.clip(max_cost // (len(lengths) * n * cells), *SEEDS))
-        out += [
-            Run(tuple(w.tolist()), n, caps, s)
-            for caps in supplies
-            for w in shares
-            for s in range(seeds)
-        ]
-    return out
+        cells = [(tuple(supply), w) for w in shares]
+        cells += [(matched, w) for w in shares if (n * w > matched).any()]
+        seeds = int(np.clip(max_cost // (len(lengths) * n * len(cells)), *SEEDS))
+        found += [Run(tuple(w.tolist()), n, m, s) for m, w in cells for s in range(seeds)]
+    return found

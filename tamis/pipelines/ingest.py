@@ -26,22 +26,22 @@ def ingest(run: session.Session) -> None:
       SchemaError: a file is missing, damaged or without a declared column.
       RejectedError: more rows were rejected than `ingest.max_rejected_fraction`.
     """
-    files = list(itertools.chain.from_iterable(_files(run.config)))
+    found = files(run.config)
     inputs = run.digest(
         "ingest",
         VERSION,
         {
             "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
             "vectors": _reads_vectors(run.config),
-            "files": [dataclasses.asdict(f) for f in files],
+            "files": [dataclasses.asdict(f) for f in found],
         },
     )
     if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
         cut = run.cut()
     else:
-        for file in files:
+        for file in found:
             sources.check(file)
-        cut = [s for i, f in enumerate(files) for s in sources.shards(f, i, run.config.ingest.shard_rows)]
+        cut = [s for i, f in enumerate(found) for s in sources.shards(f, i, run.config.ingest.shard_rows)]
         run.save_shards(cut)
     write = Write(run.root, inputs, _reads_vectors(run.config), run.config.ingest.max_text_bytes)
     run.per_shard(
@@ -55,11 +55,16 @@ def ingest(run: session.Session) -> None:
     _allow(run)
 
 
-def _files(document: config.Run) -> Iterator[list[shards.File]]:
-    for name, source in document.sources.items():
-        yield sources.expand(_source(name, "supply", source))
+def files(document: config.Run) -> list[shards.File]:
+    """Every input file, in the order of the sources, the target last.
+
+    Raises:
+      SchemaError: a pattern matches nothing.
+    """
+    named = [_source(name, "supply", source) for name, source in document.sources.items()]
     if document.target is not None:
-        yield sources.expand(_source("target", "target", document.target))
+        named.append(_source("target", "target", document.target))
+    return [file for source in named for file in sources.expand(source)]
 
 
 def _source(name: str, role: shards.Role, source: config.Source) -> sources.Source:

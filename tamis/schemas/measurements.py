@@ -206,7 +206,7 @@ def _check_columns(
         )
 
 
-def _forbid(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, fault: str) -> None:
+def _forbid(bad: NDArray, values: NDArray[np.float64], name: str, fault: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise errors.PlanError(

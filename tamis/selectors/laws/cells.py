@@ -13,8 +13,7 @@ from tamis.schemas import measurements as measurements_
 
 # In units of the chance level, so that 0.002 and 0.003 of error for two balanced classes.
 FLOOR = 0.004  # no law is more right than this at any length
-DRIFT = 0.006  # nor than this per halving of the longest length: what is near counts more
-SUP = 1.0
+DRIFT = 0.006  # nor than this per step away from the longest run: what is near counts more
 ASSUMED_NOISE = 0.02  # of one run, where there are no replicates
 
 
@@ -55,14 +54,15 @@ class Cells:
     def sigma(self) -> NDArray[np.float64]:
         """Shape (c,): what a law may miss each cell by: seeds, its own flaws, and distance.
 
-        Distance is counted in halvings of the longest length, and of the supply as far as a cell
-        uses it.
+        Distance is counted in halvings of the longest length, and in doublings of the visits that
+        a row gets only because the cell's supply was cut (twice, by measurement: what was cut is
+        a worse stand-in for the real thing than what was stopped early).
         """
         visits = np.maximum(self.epochs, 1)
-        usual = np.maximum(self.weights * self.samples[:, None] / self.supply.max(0), 1)
-        more = (self.weights * np.log2(visits / usual)).sum(1)
-        halvings = np.log2(self.samples.max() / self.samples) + SUP * more
-        drift = np.hypot(FLOOR, DRIFT * halvings) * self.chance
+        uncut = np.maximum(self.weights * self.samples[:, None] / self.supply.max(0), 1)
+        extra = (self.weights * np.log2(visits / uncut)).sum(1)
+        steps = np.log2(self.samples.max() / self.samples) + 2 * extra
+        drift = np.hypot(FLOOR, DRIFT * steps) * self.chance
         return np.hypot(self.seed_noise / np.sqrt(self.count), drift)
 
     @property
@@ -92,7 +92,7 @@ def aggregate(measurements: pa.Table) -> Cells:
     design = np.column_stack([samples, weights, supply])
     keys, cell = np.unique(design, axis=0, return_inverse=True)
     cell = cell.reshape(-1)
-    count = np.bincount(cell).astype(np.float64)
+    count: NDArray[np.float64] = np.bincount(cell).astype(np.float64)
     mean = np.bincount(cell, error) / count
     squares = np.bincount(cell, (error - mean[cell]) ** 2)
     noise = _pooled(keys[:, 0], squares, count, ASSUMED_NOISE * chance)

@@ -101,8 +101,8 @@ class SignalNoise:
 
     @classmethod
     def from_vector(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> Self:
-        values = cls.values(vector, cells).tolist()
-        return cls(tuple(values[: cells.k]), *values[cells.k :], chance=cells.chance)
+        *c, rho, signal, samples, alpha, rows, kappa = cls.values(vector, cells).tolist()
+        return cls(tuple(c), rho, signal, samples, alpha, rows, kappa, cells.chance)
 
     @classmethod
     def values(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> NDArray[np.float64]:
