@@ -1,2 +1,328 @@
-"""placeholder"""
-def main() -> None: ...
+"""The command line: one file is one run. Exit codes are those of `tamis.errors`."""
+
+import contextlib
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import rich.console
+import rich.markup
+import rich.table
+import typer
+import yaml
+
+from tamis import __version__, errors, ledger, progress, runfile, storage
+from tamis import doctor as checkup
+from tamis.schemas import config
+from tamis.schemas import plan as plan_schema
+
+# The pipelines import Beam, which takes seconds; `--help` and a typo must not wait for it, so
+# they are imported where a command needs them.
+
+app = typer.Typer(
+    name="tamis",
+    help="Which examples to train on, how often, for this budget.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_BEAM = {"allow_extra_args": True}
+
+Run = Annotated[str, typer.Argument(metavar="FILE|RUN", help="Run file, or its run folder")]
+Redo = Annotated[bool, typer.Option("--redo", help="Replace stages made from another config")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress")]
+Style = Annotated[
+    str, typer.Option("--progress", metavar="STYLE", help="auto, rich, json or quiet")
+]
+
+out = rich.console.Console(highlight=False, soft_wrap=True)
+err = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    shown = "--traceback" in sys.argv
+    sys.argv = [a for a in sys.argv if a != "--traceback"]
+    try:
+        app()
+    except errors.TamisError as error:
+        if shown:
+            traceback.print_exception(error)
+        err.print("[bold red]error[/] ", end="")
+        err.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,  # noqa: FBT002
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def load(run: str) -> config.Run:
+    """The config of a run file, or of a run folder's ledger."""
+    is_folder = not run.endswith((".yaml", ".yml")) and storage.exists(
+        storage.join(run, ledger.DOCUMENT)
+    )
+    if is_folder or (storage.exists(run) and storage.is_folder(run)):
+        return config.Run.model_validate({**ledger.read(run)["config"], "run": run})
+    return runfile.load(run)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("\nstopped; the same command goes on from there")
+        raise typer.Exit(130) from None
+
+
+def _reporter(style: str) -> progress.Reporter:
+    styles: dict[str, progress.Style] = {s: s for s in ("auto", "rich", "json", "quiet")}
+    if style not in styles:
+        raise errors.ConfigError(f"--progress {style}", remedy=f"one of {', '.join(styles)}")
+    return progress.reporter(styles[style])
+
+
+@app.command(context_settings=_BEAM)
+def run(
+    ctx: typer.Context,
+    file: Run,
+    redo: Redo = False,  # noqa: FBT002
+    quiet: Quiet = False,  # noqa: FBT002
+    style: Style = "auto",
+) -> None:
+    """Run every stage; what is committed is kept, so the same command resumes."""
+    _run(load(file), args=tuple(ctx.args), redo=redo, style="quiet" if quiet else style)
+
+
+def _run(
+    document: config.Run, *, args: tuple[str, ...] = (), redo: bool = False, style: str = "auto"
+) -> None:
+    from tamis.pipelines import chain, estimate
+    from tamis.report import report
+
+    reporter = _reporter(style)
+    estimate.estimate(document).check(document.run)
+    with (
+        _interruptible(),
+        chain.opened(document, args=args, redo=redo, reporter=reporter) as here,
+    ):
+        chain.proceed(here)
+        report.report(here)
+        for name, text in chain.summary(here):
+            out.print(f"[bold]{name:<10}[/] ", end="")
+            out.print(text, markup=False)
+
+
+def _stage(name: str, doc: str) -> Callable[..., None]:
+    def command(
+        ctx: typer.Context,
+        file: Run,
+        redo: Redo = False,  # noqa: FBT002
+        quiet: Quiet = False,  # noqa: FBT002
+        style: Style = "auto",
+    ) -> None:
+        document = load(file)
+        from tamis.pipelines import chain
+
+        with _interruptible():
+            chain.run(
+                document,
+                stages=(name,),
+                args=tuple(ctx.args),
+                redo=redo,
+                reporter=_reporter("quiet" if quiet else style),
+            )
+
+    command.__doc__ = doc
+    return command
+
+
+_STAGES = {
+    "ingest": "Name the good rows of every input, set the bad ones aside.",
+    "embed": "One unit vector per row.",
+    "cluster": "Spherical k-means on a hash sample; the nearest centroid of every row.",
+    "score": "Every configured scorer's column.",
+    "dedup": "Mark exact duplicates.",
+    "tier": "Exact quantile tiers of a score.",
+    "pilot": "Cheap trainings that measure what each stratum is worth.",
+    "select": "The plan's quotas to rows: the manifests.",
+    "check": "Train on the manifests at full budget; predicted against measured.",
+}
+for _name, _doc in _STAGES.items():
+    app.command(_name, context_settings=_BEAM)(_stage(_name, _doc))
+
+
+@app.command()
+def plan(
+    file: Run,
+    budget: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Other budgets than the run file's, e.g. 1e6,1e7")
+    ] = "",
+    max_epochs: Annotated[float, typer.Option(help="Never repeat a row more often")] = 0,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """Budget to quotas. Other budgets need pilots of their own, which are run first."""
+    document = load(file)
+    changed: dict = {}
+    if budget:
+        changed["budgets"] = _budgets(budget)
+    if max_epochs:
+        changed["max_epochs"] = max_epochs
+    whole = {**document.model_dump(), "plan": {**document.plan.model_dump(), **changed}}
+    document = config.Run.model_validate(whole)
+    from tamis.pipelines import chain
+    from tamis.pipelines import plan as planning
+
+    stages = ("pilot", "plan")
+    here = chain.run(document, stages=stages, reporter=_reporter("quiet" if quiet else "auto"))
+    out.print(_plan_table(planning.read(here)))
+    out.print(planning.read(here).summary, markup=False)
+
+
+def _budgets(text: str) -> list[int]:
+    try:
+        return [int(float(part)) for part in text.split(",")]
+    except ValueError:
+        raise errors.ConfigError(
+            f"--budget {text}", why="not numbers", remedy="such as --budget 1e6,1e7"
+        ) from None
+
+
+def _plan_table(made: plan_schema.Plan) -> rich.table.Table:
+    table = rich.table.Table("samples", "allocation", "error", "interval", "runner-up")
+    for b in made.budgets:
+        parts = [f"{a.stratum} {a.share:.0%} ×{a.epochs:.1f}" for a in b.allocation]
+        low, high = b.interval
+        up = f"{b.runner_up.name} {b.runner_up.gap:+.3f}" if b.runner_up else ""
+        error = f"{b.predicted_error:.3f}"
+        table.add_row(f"{b.samples:,}", ", ".join(parts), error, f"{low:.3f}–{high:.3f}", up)
+    return table
+
+
+@app.command()
+def report(file: Run) -> None:
+    """Write report.html again."""
+    document = load(file)
+    from tamis.pipelines import chain
+    from tamis.report import report as pages
+
+    with chain.opened(document) as here:
+        pages.report(here)
+    out.print(storage.join(document.run, "report.html"), markup=False)
+
+
+@app.command()
+def verify(file: Run) -> None:
+    """Check every file of a run folder: whole, fresh, aligned, and no row lost."""
+    document = load(file)
+    from tamis.pipelines import chain
+    from tamis.pipelines import verify as verifying
+
+    with chain.opened(document) as here:
+        balances = verifying.verify(here, lambda line: out.print(line, markup=False))
+    table = rich.table.Table(
+        "samples", "rows in", "selected", "not selected", "duplicate", "rejected"
+    )
+    for b in balances:
+        bad = sum(b.rejected.values())
+        counts = (b.samples, b.rows, b.selected, b.not_selected, b.duplicate, bad)
+        table.add_row(*(f"{n:,}" for n in counts))
+    out.print(table)
+    out.print("rows in = selected + not selected + duplicate + rejected: balanced")
+
+
+@app.command()
+def inspect(
+    file: Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
+) -> None:
+    """The whole story of one row."""
+    document = load(file)
+    from tamis.pipelines import chain
+    from tamis.pipelines import inspect as inspecting
+
+    with chain.opened(document) as here:
+        for story in inspecting.inspect(here, uid):
+            out.print(yaml.safe_dump(story, sort_keys=False, allow_unicode=True), markup=False)
+
+
+@app.command()
+def explain(file: Run) -> None:
+    """The resolved config, the stages, and what the run will take."""
+    document = load(file)
+    from tamis.pipelines import estimate
+
+    dump = document.model_dump(mode="json")
+    out.print(yaml.safe_dump(dump, sort_keys=False, allow_unicode=True), markup=False)
+    found = estimate.estimate(document)
+    done = _done(document.run)
+    table = rich.table.Table("stage", "seconds", "committed")
+    for stage, seconds in found.seconds.items():
+        committed = [name for name in done if name.partition(":")[0] == stage]
+        table.add_row(stage, f"{seconds:,.0f}", "yes" if committed else "")
+    out.print(table)
+    rows = ", ".join(f"{name} {n:,}" for name, n in found.rows.items())
+    out.print(f"rows     {rows}, about", markup=False)
+    free = estimate.free_disk(document.run)
+    have = estimate.size(estimate.available_memory())
+    out.print(f"memory   {estimate.size(found.memory)} a worker at the peak, of {have}")
+    disk = f", of {estimate.size(free)}" if free is not None else ""
+    out.print(f"disk     {estimate.size(found.disk)}{disk}")
+    out.print(f"time     {sum(found.seconds.values()):,.0f} s on {document.runner.workers} workers")
+    found.check(document.run)
+
+
+def _done(root: str) -> list[str]:
+    if not storage.exists(storage.join(root, ledger.DOCUMENT)):
+        return []
+    return list(ledger.read(root)["stages"])
+
+
+@app.command()
+def init(
+    folder: Annotated[str, typer.Argument(help="Folder of data: a source per subfolder or file")],
+    output: Annotated[str, typer.Option(help="Run file to write")] = "tamis.yaml",
+) -> None:
+    """Write a commented run file for a folder of data."""
+    from tamis import starter
+
+    starter.write(folder, output)
+    out.print(f"wrote {output}; look it through, then: tamis explain {output}", markup=False)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is missing, and the line that installs it."""
+    table = rich.table.Table("", "part", "found", "to install")
+    for f in checkup.findings():
+        mark = "[green]ok[/]" if f.ok else "[yellow]--[/]"
+        table.add_row(mark, *(rich.markup.escape(t) for t in (f.part, f.note, f.remedy)))
+    out.print(table)
+
+
+@app.command()
+def schema() -> None:
+    """JSON Schema of the run file, for editors."""
+    sys.stdout.write(json.dumps(runfile.json_schema(), indent=1) + "\n")
+
+
+@app.command()
+def demo(
+    folder: Annotated[str, typer.Option(help="Where the texts go")] = "data/vader",
+    file: Annotated[str, typer.Option(help="Its run file")] = "examples/sentiment.yaml",
+    style: Style = "auto",
+) -> None:
+    """Fetch the VADER four-domain texts and run the example on them."""
+    from tamis import demo as example
+
+    example.fetch(Path(folder))
+    _run(load(file), style=style)

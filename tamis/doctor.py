@@ -53,7 +53,9 @@ def _core(name: str) -> Finding:
     version = _version(name)
     if not version and name == "faiss-cpu":
         version = next((v for p in ("faiss-gpu-cu12", "faiss-gpu") if (v := _version(p))), "")
-    return Finding(name, bool(version), version or "missing", "" if version else "pip install tamis")
+    return Finding(
+        name, bool(version), version or "missing", "" if version else "pip install tamis"
+    )
 
 
 def _extra(name: str, packages: tuple[str, ...], purpose: str) -> Finding:

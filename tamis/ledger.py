@@ -32,7 +32,10 @@ def read(root: str) -> dict:
     where = storage.join(root, DOCUMENT)
     if not storage.exists(where):
         raise errors.ArtifactError(
-            "not a run folder", where=root, why=f"no {DOCUMENT}", remedy="give the `run:` of a run file"
+            "not a run folder",
+            where=root,
+            why=f"no {DOCUMENT}",
+            remedy="give the `run:` of a run file",
         )
     try:
         return json.loads(storage.read_bytes(where))

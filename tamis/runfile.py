@@ -42,7 +42,7 @@ def parse(text: str, name: str = "<string>") -> config.Run:
         ) from error
     except yaml.YAMLError as error:
         raise errors.ConfigError(f"not YAML: {error}", where=name) from error
-    if not isinstance(document, dict):
+    if node is None or not isinstance(document, dict):
         raise errors.ConfigError(
             "a run file is a mapping of keys", where=f"{name}:1:1", remedy="start with `version: 1`"
         )

@@ -171,4 +171,6 @@ def _open(where: str) -> pq.ParquetFile:
 
 def _damaged(where: str, error: Exception) -> errors.ArtifactError:
     why = str(error).splitlines()[0]
-    return errors.ArtifactError("sidecar is truncated or damaged", where=where, why=why, remedy=_REDO)
+    return errors.ArtifactError(
+        "sidecar is truncated or damaged", where=where, why=why, remedy=_REDO
+    )

@@ -3,11 +3,8 @@
 import difflib
 from pathlib import Path
 
-import pyarrow as pa
-
 from tamis import errors, sources, storage
 from tamis.schemas import shards
-from tamis.sources import declared
 
 _LIKELY = {
     "text": ("text", "content", "sentence", "document", "body", "caption", "prompt", "review"),
@@ -68,7 +65,9 @@ def write(folder: str, path: str) -> str:
     """
     file = Path(path)
     if file.exists():
-        raise errors.ConfigError("the file exists", where=path, remedy="give another name: --output")
+        raise errors.ConfigError(
+            "the file exists", where=path, remedy="give another name: --output"
+        )
     found = _sources(folder)
     text = _render(found, file)
     file.write_text(text, encoding="utf-8")
@@ -87,16 +86,16 @@ def _sources(folder: str) -> dict[str, tuple[str, shards.Columns]]:
         name = "".join(c if c.isalnum() else "_" for c in group.split(".")[0]).strip("_") or "data"
         named[name if name[0].isalpha() else f"s_{name}"] = (
             storage.join(folder, group),
-            _columns(declared.column_names(files[0])),
+            _columns(sources.column_names(files[0])),
         )
     return named
 
 
-def _columns(schema: dict[str, pa.DataType | None]) -> shards.Columns:
+def _columns(names: tuple[str, ...]) -> shards.Columns:
     """Which column is what, by name."""
     found = {}
     for role, likely in _LIKELY.items():
-        lower = {name.lower(): name for name in schema}
+        lower = {name.lower(): name for name in names}
         exact = [lower[n] for n in likely if n in lower]
         close = difflib.get_close_matches(likely[0], list(lower), 1, 0.75)
         found[role] = exact[0] if exact else lower[close[0]] if close else ""
@@ -108,7 +107,11 @@ def _render(found: dict[str, tuple[str, shards.Columns]], file: Path) -> str:
     lines = [f"  {name}: {_spec(*found[name])}" for name in found if name != target]
     has_text = any(columns.text for _, columns in found.values())
     backend = "static" if has_text else "precomputed"
-    chosen = f"target: {_spec(*found[target])}\n" if target else "# target: {path: ..., text: ..., label: ...}\n"
+    chosen = (
+        f"target: {_spec(*found[target])}\n"
+        if target
+        else "# target: {path: ..., text: ..., label: ...}\n"
+    )
     lexical = "  lexical: {}               # Gopher, C4 and FineWeb rules\n" if has_text else ""
     return _TEMPLATE.format(
         name=file,

@@ -72,8 +72,8 @@ def runs(
 
     Every mixture is trained at every length with the supply there is, and where rows would repeat,
     again with all supply scaled down by max_fraction, so that a row comes round as often as it will
-    at full budget (Zhou et al. 2026, 2606.07597). Short runs are noisy and cheap, so they get more replicates: each
-    length may cost the same.
+    at full budget (Zhou et al. 2026, 2606.07597). Short runs are noisy and cheap, so they get more
+    replicates: each length may cost the same.
 
     Args:
       supply: Unique rows of each stratum.
@@ -97,7 +97,7 @@ def runs(
     if not lengths:
         raise errors.PlanError(
             f"no pilot fits budgets {list(budgets)}",
-            why=f"a pilot needs {MIN_SAMPLES} samples and may use {max_fraction:g} of a budget",
+            why=f"a pilot needs {MIN_SAMPLES} samples, and {max_fraction:g} of a budget at most",
             remedy="raise the budget or max_fraction",
         )
     found = []

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from tamis import ledger, progress
+from tamis import ledger, progress, storage
 from tamis.pipelines import (
     check,
     cluster,
@@ -18,7 +18,7 @@ from tamis.pipelines import (
     tier,
     verify,
 )
-from tamis.schemas import config
+from tamis.schemas import config, manifest
 
 Stage = Callable[[session.Session], None]
 
@@ -60,11 +60,37 @@ def run(
       TamisError: see `tamis.errors` for the kinds and their exit codes.
     """
     with opened(document, args=args, redo=redo, reporter=reporter) as here:
-        for name in stages:
-            STAGES[name](here)
-        if stages == tuple(STAGES):
-            verify.balance(here)
+        proceed(here, stages)
         return here
+
+
+def proceed(here: session.Session, stages: tuple[str, ...] = tuple(STAGES)) -> None:
+    """Run stages in an open session; a whole chain ends with the balance law."""
+    for name in stages:
+        STAGES[name](here)
+    if stages == tuple(STAGES):
+        verify.balance(here)
+
+
+def summary(here: session.Session) -> list[tuple[str, str]]:
+    """Five lines for a person: chosen, predicted, gain, manifest, report."""
+    made, checked = plan.read(here), check.read(here)
+    pairs = list(zip(made.budgets, checked.budgets, strict=True))
+    predicted = "; ".join(
+        f"{b.predicted_error:.3f} [{b.interval[0]:.3f}, {b.interval[1]:.3f}] at {b.samples:,}"
+        for b in made.budgets
+    )
+    gain = "; ".join(f"{c.gain:+.3f} at {b.samples:,}" for b, c in pairs)
+    manifests = storage.join(
+        here.root, manifest.FOLDER, "samples-{%s}" if len(pairs) > 1 else "samples-%s"
+    )
+    return [
+        ("chosen", made.summary),
+        ("predicted", f"error {predicted}"),
+        ("gain", f"over random, measured: {gain}"),
+        ("manifest", manifests % ",".join(str(b.samples) for b in made.budgets)),
+        ("report", storage.join(here.root, "report.html")),
+    ]
 
 
 @contextlib.contextmanager

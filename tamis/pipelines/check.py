@@ -53,7 +53,9 @@ def _check(run: session.Session, outcome: progress.Outcome) -> dict:
         }
         found.append(_row(budget.samples, budget.predicted_error, budget.interval, measured))
     storage.remove_tree(storage.join(run.root, "scratch"))
-    document = schema.Check(seeds=run.config.check.seeds, chance=pilot.chance(target[1]), budgets=found)
+    document = schema.Check(
+        seeds=run.config.check.seeds, chance=pilot.chance(target[1]), budgets=found
+    )
     storage.write_atomic(url(run), (document.model_dump_json(indent=1) + "\n").encode())
     worst = max(abs(f.predicted_error - f.chosen.error) for f in found)
     outcome.note = f"prediction off by at most {worst:.3f}"

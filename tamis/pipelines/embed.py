@@ -20,7 +20,7 @@ def embed(run: session.Session) -> None:
 
     Raises:
       ConfigError: the backend or its model cannot be loaded.
-      SchemaError: two files hold vectors of different dimension.
+      ArtifactError: the model gave a vector without direction.
     """
     section = run.config.embed
     part = section.model_dump(exclude={"device", "allow_cpu", "accelerator"})
@@ -120,31 +120,17 @@ def directions(x: np.ndarray, shard: shards.Shard, rows: pa.Array) -> np.ndarray
     return linalg.unit(x)
 
 
-def _precomputed(
-    seen: view.View, span: shards.Span
-) -> Iterator[tuple[shards.Shard, np.ndarray]]:
+def _precomputed(seen: view.View, span: shards.Span) -> Iterator[tuple[shards.Shard, np.ndarray]]:
     """The vectors of the accepted rows, straight from the input."""
-    for block in sources.read(span, (columns.EMBEDDING,)):
+    for block in sources.read(span, (columns.EMBEDDING,), dimension=seen.dimension):
         known = seen.table(block.shard.name, index.FOLDER, [index.ROW])[index.ROW].to_numpy()
         rows = block.batch.column(columns.ROW).to_numpy()
         kept = block.batch.filter(pa.array(np.isin(rows, known)))
         if kept.num_rows:
-            yield block.shard, linalg.unit(view.vectors(kept.column(columns.EMBEDDING)))
+            yield block.shard, linalg.unit(embeddings.matrix(kept.column(columns.EMBEDDING)))
 
 
 def _dimension(run: session.Session, cut: list[shards.Shard]) -> int:
-    """The one dimension of all vectors."""
-    found: dict[int, str] = {}
-    for shard in cut:
-        d = int(sidecars.footer(run.root, embeddings.FOLDER, shard.name)[DIMENSION])
-        if d:
-            found.setdefault(d, shard.file.path)
-    if len(found) > 1:
-        listed = ", ".join(f"{d} in {path}" for d, path in found.items())
-        raise errors.SchemaError(
-            "vectors of different dimension",
-            where=listed,
-            why="all sources and the target must come from one model",
-            remedy="embed them with the same model, or leave the embedding to tamis",
-        )
-    return next(iter(found), 0)
+    """Of the vectors; 0 when there is not one."""
+    footers = (sidecars.footer(run.root, embeddings.FOLDER, shard.name) for shard in cut)
+    return max((int(footer[DIMENSION]) for footer in footers), default=0)

@@ -44,9 +44,7 @@ def run(
         raise _unpack(error) from error
 
 
-def _options(
-    runner: config.Runner, args: tuple[str, ...]
-) -> pipeline_options.PipelineOptions:
+def _options(runner: config.Runner, args: tuple[str, ...]) -> pipeline_options.PipelineOptions:
     local: list[str] = []
     if runner.workers > 1 and not any(a.startswith("--direct_") for a in args):
         local = [
@@ -73,7 +71,9 @@ def _unpack(error: Exception) -> errors.TamisError:
         return getattr(errors, kind)(what, where=where, why=why, remedy=remedy)
     last = [line for line in str(error).strip().splitlines() if line.strip()] or [repr(error)]
     return errors.RunnerError(
-        "the engine failed", why=last[-1].strip(), remedy="the cause is in the traceback: --traceback"
+        "the engine failed",
+        why=last[-1].strip(),
+        remedy="the cause is in the traceback: --traceback",
     )
 
 

@@ -81,7 +81,9 @@ def estimate(document: config.Run) -> Estimate:
         rows[file.source] = rows.get(file.source, 0) + _rows(file)
     supply = sum(n for name, n in rows.items() if name != "target")
     d = _dimension(document)
-    return Estimate(rows, d, _memory(document, supply, d), _disk(document, rows, d), _time(document, rows))
+    return Estimate(
+        rows, d, _memory(document, supply, d), _disk(document, rows, d), _time(document, rows)
+    )
 
 
 def _rows(file: shards.File) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tamis import errors, progress, sidecars, sources
-from tamis.pipelines import engine, session, view
+from tamis.pipelines import engine, session
 from tamis.schemas import columns, config, index, rejected, shards
 
 VERSION = 1
@@ -37,20 +37,25 @@ def ingest(run: session.Session) -> None:
         },
     )
     if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
-        cut = run.cut()
+        cut, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
         for file in found:
             sources.check(file)
-        cut = [s for i, f in enumerate(found) for s in sources.shards(f, i, run.config.ingest.shard_rows)]
+        dimension = _dimension(found) if _reads_vectors(run.config) else 0
+        cut = [
+            s
+            for i, f in enumerate(found)
+            for s in sources.shards(f, i, run.config.ingest.shard_rows)
+        ]
         run.save_shards(cut)
-    write = Write(run.root, inputs, _reads_vectors(run.config), run.config.ingest.max_text_bytes)
+    write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
     run.per_shard(
         "ingest",
         inputs,
         (rejected.FOLDER, index.FOLDER),
         lambda spans: spans | "ingest" >> beam.ParDo(write),
         cut,
-        lambda outcome: _count(run, cut, outcome),
+        lambda outcome: {"dimension": dimension, **_count(run, cut, outcome)},
     )
     _allow(run)
 
@@ -85,17 +90,34 @@ def _reads_vectors(document: config.Run) -> bool:
     return document.embed.backend == "precomputed"
 
 
+def _dimension(found: list[shards.File]) -> int:
+    """The one dimension of all precomputed vectors."""
+    first, *others = [(file.path, sources.dimension(file)) for file in found]
+    for path, d in others:
+        if d != first[1]:
+            raise errors.SchemaError(
+                f"vectors of dimension {d}, but {first[1]} in {first[0]}",
+                where=path,
+                why="all sources and the target must come from one model",
+                remedy="embed them with one model, or leave the embedding to tamis",
+            )
+    return first[1]
+
+
 class Write(beam.DoFn):
     """Span to the index and rejected sidecars of its shards."""
 
-    def __init__(self, root: str, inputs: str, vectors: bool, max_text_bytes: int) -> None:  # noqa: FBT001
-        self._root, self._inputs, self._vectors = root, inputs, vectors
-        self._max_text_bytes = max_text_bytes
+    def __init__(self, root: str, inputs: str, dimension: int, max_text_bytes: int) -> None:
+        self._root, self._inputs = root, inputs
+        self._dimension, self._max_text_bytes = dimension, max_text_bytes
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
             blocks = sources.read(
-                span, self._wants(span.shards[0].file), max_text_bytes=self._max_text_bytes
+                span,
+                self._wants(span.shards[0].file),
+                dimension=self._dimension,
+                max_text_bytes=self._max_text_bytes,
             )
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
@@ -108,8 +130,7 @@ class Write(beam.DoFn):
                     self._commit(shard, [])
 
     def _wants(self, file: shards.File) -> tuple[str, ...]:
-        has_vectors = self._vectors or not file.columns.text
-        vectors = (columns.EMBEDDING,) if has_vectors else ()
+        vectors = (columns.EMBEDDING,) if self._dimension else ()
         named = tuple(n for n in file.columns.named() if n != columns.EMBEDDING)
         return (*named, *vectors)
 
@@ -135,7 +156,7 @@ def _index_and_rejected(
         has_label = columns.LABEL in batch.schema.names
         label = batch.column(columns.LABEL) if has_label else pa.nulls(batch.num_rows, pa.string())
         arrays = [
-            view.uid_of(file, batch),
+            sources.uids(file, batch),
             batch.column(columns.ROW),
             _units(batch),
             label.cast(pa.string()),

@@ -82,5 +82,7 @@ def _repeats(run: session.Session, shard: shards.Shard, row: int) -> dict[str, i
         if storage.exists(sidecars.url(where, "", shard.name)):
             table = sidecars.read(where, "", shard.name, ["row", "repeats"])
             at = np.flatnonzero(table["row"].to_numpy() == row)
-            found[f"{samples:,} samples"] = int(table["repeats"][int(at[0])].as_py()) if len(at) else 0
+            found[f"{samples:,} samples"] = (
+                int(table["repeats"][int(at[0])].as_py()) if len(at) else 0
+            )
     return found

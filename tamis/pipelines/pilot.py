@@ -20,7 +20,13 @@ _READS = ("ingest", "embed", "dedup", "tier")
 
 def inputs(run: session.Session) -> str:
     """The digest of the pilots: they see the budgets only through the sizes they allow."""
-    part = [run.config.pilot, run.config.plan.budgets, run.config.plan.strata, run.config.ingest.duplicates, run.seed]
+    part = [
+        run.config.pilot,
+        run.config.plan.budgets,
+        run.config.plan.strata,
+        run.config.ingest.duplicates,
+        run.seed,
+    ]
     return run.digest(NAME, VERSION, part, _READS)
 
 
@@ -44,9 +50,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     cells = strata.find(run)
     names = pool.classes(run)
     section = run.config.pilot
-    runs = design.runs(
-        cells.supply, run.config.plan.budgets, max_fraction=section.max_fraction
-    )
+    runs = design.runs(cells.supply, run.config.plan.budgets, max_fraction=section.max_fraction)
     most = max(r.samples for r in runs)
     order = rank.Order(cells, run.seed, ("pilot",))
     counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
@@ -113,9 +117,7 @@ def _train(
     return found
 
 
-def _chunks(
-    runs: Sequence[design.Run], workers: int
-) -> list[tuple[int, list[design.Run]]]:
+def _chunks(runs: Sequence[design.Run], workers: int) -> list[tuple[int, list[design.Run]]]:
     """Every worker gets short and long runs alike; a run's result does not depend on its chunk."""
     n = min(len(runs), workers)
     return [(i, list(runs[i::n])) for i in range(n)]

@@ -109,7 +109,8 @@ def classes(run: session.Session) -> tuple[str, ...]:
     found = {
         label
         for s in run.cut("target")
-        for label in run.view().table(s.name, index.FOLDER, [columns.LABEL])[columns.LABEL]
+        for label in run.view()
+        .table(s.name, index.FOLDER, [columns.LABEL])[columns.LABEL]
         .unique()
         .to_pylist()
     }
@@ -127,8 +128,12 @@ def target(run: session.Session, names: tuple[str, ...]) -> tuple[NDArray, NDArr
     """The target's vectors (m, d) float32 and classes (m,)."""
     seen, xs, labels = run.view(), [], []
     for shard in run.cut("target"):
-        xs.append(embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING]))
-        labels.append(_codes(seen.table(shard.name, "index", [columns.LABEL])[columns.LABEL], names))
+        xs.append(
+            embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
+        )
+        labels.append(
+            _codes(seen.table(shard.name, "index", [columns.LABEL])[columns.LABEL], names)
+        )
     return np.concatenate(xs), np.concatenate(labels)
 
 
@@ -228,14 +233,13 @@ def _load(folder: str, parts: list[str]) -> Pool:
     if not sizes:
         raise errors.PlanError("no row was picked to train on", where=folder)
     bounds = [0, *itertools.accumulate(sizes)]
-    labels, member, x = [], [], None
+    first = _flat(sidecars.read(folder, _PARTS, parts[0])[embeddings.EMBEDDING])
+    shape = (bounds[-1], first.shape[1])
+    x = artifacts.scratch(storage.join(folder, "x.npy"), shape, first.dtype)
+    labels, member = [], []
     for part, (start, stop) in zip(parts, itertools.pairwise(bounds), strict=True):
         table = sidecars.read(folder, _PARTS, part)
-        values = _flat(table[embeddings.EMBEDDING])
-        if x is None:
-            shape = (bounds[-1], values.shape[1])
-            x = artifacts.scratch(storage.join(folder, "x.npy"), shape, values.dtype)
-        x[start:stop] = values
+        x[start:stop] = _flat(table[embeddings.EMBEDDING])
         labels.append(table[columns.LABEL].to_numpy())
         member.append(_flat(table[_MEMBER]))
     members = np.concatenate(member)

@@ -1,5 +1,6 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
+import dataclasses
 import difflib
 import json
 from collections.abc import Callable, Iterable
@@ -35,7 +36,7 @@ def stage(name: str) -> str:
 def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
     kind = scorers.find(name)
-    fields = kind.__dataclass_fields__
+    fields = {f.name for f in dataclasses.fields(kind)}
     part = [name, options, run.seed]
     inputs = run.digest(stage(name), VERSION, part, _needs(kind.reads))
     paths = _paths(run, name, inputs)
@@ -58,7 +59,7 @@ def build(
     Raises:
       ConfigError: naming the option, and the nearest valid one.
     """
-    valid = [f for f in kind.__dataclass_fields__ if f not in (*paths, "name")]
+    valid = [f.name for f in dataclasses.fields(kind) if f.name not in (*paths, "name")]
     for option in options:
         if option not in valid:
             near = difflib.get_close_matches(option, valid, 1)

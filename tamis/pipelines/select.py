@@ -77,9 +77,7 @@ class Quotas:
         return np.where(group[:, None] >= 0, times, 0).astype(np.int32)
 
 
-def _select(
-    run: session.Session, scorer: str, inputs: str, outcome: progress.Outcome
-) -> dict:
+def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Outcome) -> dict:
     made, cells, cut = plan.read(run), strata.find(run), run.cut("supply")
     wanted = _wanted(made, cells)  # (strata, budgets)
     pool = np.array([sum(cells.supply)])
@@ -92,9 +90,7 @@ def _select(
     alike = _random(run, shuffled, distinct, budgets, cut)
     write = Write(run.view(), inputs, (chosen, alike, everything), tuple(budgets.tolist()))
     run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
-    facts = {
-        kind: [_document(run, kind, b, inputs, cut) for b in made.budgets] for kind in KINDS
-    }
+    facts = {kind: [_document(run, kind, b, inputs, cut) for b in made.budgets] for kind in KINDS}
     outcome.note = f"{len(budgets)} budgets"
     return {"counts": facts[manifest.FOLDER]}
 
@@ -201,8 +197,9 @@ class Write(beam.DoFn):
                     batch.column(tiers.TIER).take(pa.array(rows)),
                     pa.array(times[rows, j]),
                 ]
-                yield (quotas.kind, samples), pa.RecordBatch.from_arrays(
-                    arrays, schema=manifest.SCHEMA
+                yield (
+                    (quotas.kind, samples),
+                    pa.RecordBatch.from_arrays(arrays, schema=manifest.SCHEMA),
                 )
 
 
@@ -223,7 +220,14 @@ def _document(
         samples += int(np.sum(table["repeats"].to_numpy()))
         rows += table.num_rows
         digest = seeding.digest(storage.read_bytes(sidecars.url(where, "", shard.name)))
-        parts.append({"file": f"{shard.name}.parquet", "rows": table.num_rows, "digest": digest.hex()})
+        parts.append(
+            {
+                "file": f"{shard.name}.parquet",
+                "rows": table.num_rows,
+                "digest": digest.hex(),
+                "shard": shards.document(shard),
+            }
+        )
     if samples != budget.samples:
         raise errors.ManifestError(
             f"{samples:,} samples instead of {budget.samples:,}",
@@ -241,7 +245,9 @@ def _document(
         "seed": run.seed,
         "config": run.config.model_dump(mode="json", exclude={"run", "runner"}),
         "inputs": inputs,
-        "allocation": [a.model_dump() for a in budget.allocation] if kind == manifest.FOLDER else [],
+        "allocation": [a.model_dump() for a in budget.allocation]
+        if kind == manifest.FOLDER
+        else [],
         "predicted_error": budget.predicted_error if kind == manifest.FOLDER else None,
         "interval": list(budget.interval) if kind == manifest.FOLDER else None,
         "law": budget.law,

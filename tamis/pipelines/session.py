@@ -120,7 +120,9 @@ class Session:
             for entry in self.ledger["stages"].values()
             for folder in entry["folders"]
         ]
-        return view.View(self.root, tuple(sorted(made)), self.config.ingest.max_text_bytes)
+        dimension = self.ledger["stages"].get("ingest", {}).get("dimension", 0)
+        longest = self.config.ingest.max_text_bytes
+        return view.View(self.root, tuple(sorted(made)), longest, dimension)
 
     def execute(self, build: Callable[[beam.Pipeline], object]) -> None:
         """Run one pipeline on the configured runner."""
@@ -128,7 +130,7 @@ class Session:
 
     def save_shards(self, cut: list[shards.Shard]) -> None:
         """Remember how the inputs were cut."""
-        text = json.dumps([dataclasses.asdict(s) for s in cut], indent=1)
+        text = json.dumps([shards.document(s) for s in cut], indent=1)
         storage.write_atomic(storage.join(self.root, SHARDS), text.encode())
 
     def cut(self, role: shards.Role | None = None) -> list[shards.Shard]:
@@ -136,7 +138,7 @@ class Session:
         where = storage.join(self.root, SHARDS)
         if not storage.exists(where):
             self.inputs("ingest")
-        cut = [_shard(d) for d in json.loads(storage.read_bytes(where))]
+        cut = [shards.parse(d) for d in json.loads(storage.read_bytes(where))]
         return [s for s in cut if role in (None, s.file.role)]
 
     def whole(
@@ -167,7 +169,7 @@ class Session:
         seconds = round(time.monotonic() - started, 3)
         self.commit(stage, inputs, folders, {"seconds": seconds, **facts})
 
-    def per_shard(
+    def per_shard(  # noqa: PLR0913 - what a stage is
         self,
         stage: str,
         inputs: str,
@@ -239,12 +241,6 @@ def _counter(root: str, folder: str, cut: list[shards.Shard]) -> progress.Count:
         return sum(rows.get(name.rsplit("/", 1)[-1], 0) for name in names)
 
     return count
-
-
-def _shard(document: dict) -> shards.Shard:
-    file = document["file"]
-    file |= {"columns": shards.Columns(**file["columns"]), "header": tuple(file["header"])}
-    return shards.Shard(**{**document, "file": shards.File(**file)})
 
 
 def _plain(value: object) -> object:

@@ -59,9 +59,7 @@ def find(run: session.Session) -> Strata:
       PlanError: there is no row in any.
     """
     by, drop = tuple(run.config.plan.strata), run.config.ingest.duplicates == "drop"
-    counted = folding.fold(
-        run, "strata", Cells(drop), READS, run.cut("supply")
-    )
+    counted = folding.fold(run, "strata", Cells(drop), READS, run.cut("supply"))
     rows: dict[tuple[str, int], int] = {}
     for (source, tier), n in counted.items():
         cell = (source if "source" in by else "", tier if "tier" in by else -1)

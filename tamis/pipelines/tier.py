@@ -95,18 +95,14 @@ def _rated(run: session.Session, weights: dict[str, float], cut: list[shards.Sha
     if len(weights) > 1:
         for name in weights:
             column = f"score:{name}"
-            counts = folding.fold(
-                run, f"rank-{name}", tiers.rank_pass(column), (column,), cut
-            )
+            counts = folding.fold(run, f"rank-{name}", tiers.rank_pass(column), (column,), cut)
             tables.append(tiers.rank_table(radix.Histogram(*counts)))
     within_source = run.config.tier.within == "source"
     groups = tuple(run.config.sources) if within_source else ()
     return Rated(tuple(weights.items()), tuple(tables), groups)
 
 
-def _thresholds(
-    run: session.Session, rated: Rated, cut: list[shards.Shard]
-) -> radix.Thresholds:
+def _thresholds(run: session.Session, rated: Rated, cut: list[shards.Shard]) -> radix.Thresholds:
     wanted = run.config.tier.tiers
     fractions = tiers.equal(wanted) if isinstance(wanted, int) else wanted
     rows = run.entry("ingest")["sources"]
@@ -134,9 +130,7 @@ def _edges(rated: Rated, found: radix.Thresholds) -> dict[str, list[float]]:
 class Write(beam.DoFn):
     """Span to tier sidecars."""
 
-    def __init__(
-        self, seen: view.View, inputs: str, rated: Rated, found: radix.Thresholds
-    ) -> None:
+    def __init__(self, seen: view.View, inputs: str, rated: Rated, found: radix.Thresholds) -> None:
         self._view, self._inputs, self._rated, self._found = seen, inputs, rated, found
 
     def process(self, span: shards.Span) -> Iterable[str]:

@@ -17,7 +17,6 @@ from tamis.schemas import (
     scores,
     shards,
     tiers,
-    uids,
 )
 
 _HOME = {
@@ -37,11 +36,13 @@ class View:
       root: The run folder.
       made: Folder and the digest its sidecars were made from, for every committed stage.
       max_text_bytes: What ingest accepted.
+      dimension: Of precomputed vectors, 0 where there are none.
     """
 
     root: str
     made: tuple[tuple[str, str], ...]
     max_text_bytes: int = sources.MAX_TEXT_BYTES
+    dimension: int = 0
 
     def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
         """What the sidecar of `shard` in `folder` must have been made from."""
@@ -109,7 +110,11 @@ class View:
         wanted = _by_folder(reads) or {index.FOLDER: {index.ROW: index.ROW}}
         streams = [
             sidecars.batches(
-                self.root, folder, shard.name, sorted(set(n.values())), self.stamp(folder, shard.name)
+                self.root,
+                folder,
+                shard.name,
+                sorted(set(n.values())),
+                self.stamp(folder, shard.name),
             )
             for folder, n in wanted.items()
         ]
@@ -126,9 +131,7 @@ class View:
     ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
         sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
         current, held = "", pa.table({})
-        for block in sources.read(
-            span, _identifying(span), max_text_bytes=self.max_text_bytes
-        ):
+        for block in sources.read(span, _with_names(span), max_text_bytes=self.max_text_bytes):
             if block.shard.name != current:
                 current = block.shard.name
                 held = pa.Table.from_batches(list(self._aligned(block.shard, sidecar_reads)))
@@ -147,15 +150,14 @@ class View:
 _KEYS = (index.UID, index.ROW)
 
 
-def _identifying(span: shards.Span) -> tuple[str, ...]:
+def _with_names(span: shards.Span) -> tuple[str, ...]:
     """The input columns that hold the text and name the row."""
-    has_id = bool(span.shards[0].file.columns.id)
-    return (columns.TEXT, columns.ID) if has_id else (columns.TEXT,)
+    return tuple(dict.fromkeys([columns.TEXT, *sources.naming(span.shards[0].file)]))
 
 
 def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:
     """Raise unless the rows read are those the index names."""
-    name = uid_of(shard.file, read)
+    name = sources.uids(shard.file, read)
     known = _whole(indexed.column(index.UID))
     if len(name) == len(known) and name.equals(known):
         return
@@ -170,27 +172,6 @@ def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:
         why="the row there is not the one the index names",
         remedy="restore the file, or start a new run folder",
     )
-
-
-def uid_of(file: shards.File, batch: pa.RecordBatch) -> pa.Array:
-    """Name rows: by (source, own id) where the source has ids, else by content."""
-    if file.columns.id:
-        return uids.of(file.source, batch.column(columns.ID))
-    if columns.TEXT in batch.schema.names:
-        return uids.of("", batch.column(columns.TEXT))
-    x = np.ascontiguousarray(vectors(batch.column(columns.EMBEDDING)))
-    raw = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(x.shape[1] * 4), len(x), [None, pa.py_buffer(x)]
-    )
-    return uids.of("", raw.cast(pa.large_binary()))
-
-
-def vectors(values: pa.Array) -> np.ndarray:
-    """Shape (n, d) float32 of list rows that all have d values."""
-    if pa.types.is_fixed_size_list(values.type):
-        return embeddings.matrix(values)
-    flat = values.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(values), -1).astype(np.float32, copy=False)
 
 
 def _by_folder(reads: tuple[str, ...]) -> dict[str, dict[str, str]]:

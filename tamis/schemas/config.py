@@ -116,7 +116,6 @@ class Pilot(Part):
         4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
     )
     batch: Positive = Field(8, description="Examples per SGD step")
-    seeds: Positive = Field(4, description="Trainings per design point at the largest size")
 
 
 class Plan(Part):
@@ -191,9 +190,19 @@ class Run(Part):
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
             )
+        self._can_embed()
         if not self.plan.measurements:
             self._can_pilot()
         return self
+
+    def _can_embed(self) -> None:
+        everyone = {**self.sources, **({"target": self.target} if self.target else {})}
+        precomputed = self.embed.backend == "precomputed"
+        for name, source in everyone.items():
+            if precomputed and not (source.embedding or source.vectors):
+                raise ValueError(f"backend precomputed: {name} names no `embedding` or `vectors`")
+            if not precomputed and not source.text:
+                raise ValueError(f"{name} names no `text` to embed; or use backend: precomputed")
 
     def _can_pilot(self) -> None:
         if self.target is None:

@@ -9,6 +9,7 @@ import json
 import pathlib
 from collections.abc import Sequence
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -143,14 +144,16 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: a column is missing or a value cannot be a measurement.
     """
-    if pathlib.Path(path).suffix.lower() == ".csv":
-        return _from_flat(pa.csv.read_csv(path))
-    return validate(pq.read_table(path))
+    with fsspec.open(str(path), "rb") as file:
+        if str(path).lower().endswith(".csv"):
+            return _from_flat(pa.csv.read_csv(file))
+        return validate(pq.read_table(file))
 
 
 def write(measurements: pa.Table, path: str | pathlib.Path) -> None:
     """Validate and write as Parquet."""
-    pq.write_table(validate(measurements), path)
+    with fsspec.open(str(path), "wb") as file:
+        pq.write_table(validate(measurements), file)
 
 
 def _from_flat(flat: pa.Table) -> pa.Table:
@@ -206,9 +209,10 @@ def _check_columns(
         )
 
 
-def _forbid(bad: NDArray, values: NDArray[np.float64], name: str, fault: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
+def _forbid(bad: ArrayLike, values: NDArray[np.float64], name: str, fault: str) -> None:
+    rows = np.flatnonzero(bad)
+    if rows.size:
+        row = int(rows[0])
         raise errors.PlanError(
             f"{name} {values[row].tolist()} {fault}", where=f"measurements:row {row}"
         )

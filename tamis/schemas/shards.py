@@ -98,6 +98,18 @@ class Shard:
         return self.file.source
 
 
+def document(shard: Shard) -> dict:
+    """A shard as plain JSON values."""
+    return dataclasses.asdict(shard)
+
+
+def parse(document: dict) -> Shard:
+    """The shard of `document`."""
+    file = dict(document["file"])
+    file |= {"columns": Columns(**file["columns"]), "header": tuple(file["header"])}
+    return Shard(**{**document, "file": File(**file)})
+
+
 class Span(NamedTuple):
     """Shards of one file that one worker reads together, front to back.
 

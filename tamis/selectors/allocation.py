@@ -5,6 +5,7 @@ use, and its expected error is minimised over the shares; then shares become who
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -86,7 +87,7 @@ class _Planner:
         natural = self.supply / self.supply.sum()
         found = strategies.prefixes(self.strata)
         if not found:
-            alone = self.outlook.predict(np.eye(len(self.strata)), samples)
+            alone = self.outlook.expected(np.eye(len(self.strata)), samples)
             rank = np.argsort(np.argsort(alone, kind="stable"), kind="stable")
             found = strategies.prefixes(self.strata, rank.tolist())
         return {**found, "natural proportions": natural}
@@ -153,7 +154,7 @@ def plan(
 def _budget(planner: _Planner, forecast: forecast_.Forecast) -> plan_.Budget:
     samples = forecast.budget
     shares = planner.quotas(planner.best(samples), samples) / samples
-    error = float(planner.outlook.predict(shares, samples))
+    error = float(planner.outlook.expected(shares, samples))
     interval = planner.outlook.interval(shares, samples)
     allocation = planner.allocation(shares, samples)
     others = _others(planner, shares, error, samples)
@@ -182,7 +183,7 @@ def _others(
     for name, shares in planner.candidates(samples).items():
         if name == own or abs(shares - chosen).sum() < 2 * _SMALLEST:
             continue
-        value = float(planner.outlook.predict(shares, samples))
+        value = float(planner.outlook.expected(shares, samples))
         found.append(
             plan_.Alternative(
                 name=name,
@@ -201,26 +202,23 @@ def _point(planner: _Planner, samples: int) -> plan_.Point:
         samples=samples,
         strategy=planner.label(shares, samples),
         shares=shares.tolist(),
-        predicted_error=float(planner.outlook.predict(shares, samples)),
+        predicted_error=float(planner.outlook.expected(shares, samples)),
         interval=planner.outlook.interval(shares, samples),
-        alternatives={k: float(planner.outlook.predict(w, samples)) for k, w in others.items()},
+        alternatives={k: float(planner.outlook.expected(w, samples)) for k, w in others.items()},
     )
 
 
 def _grid(budgets: Sequence[int]) -> list[int]:
     """Planned budgets, points between them, and one octave to either side; log-spaced."""
     ends = [budgets[0] // 2, *budgets, budgets[-1] * 2]
-    inner = [
-        np.geomspace(low, high, _POINTS + 1)[:-1]
-        for low, high in zip(ends[:-1], ends[1:], strict=True)
-    ]
+    inner = [np.geomspace(low, high, _POINTS + 1)[:-1] for low, high in itertools.pairwise(ends)]
     return sorted({max(1, round(float(b))) for b in np.concatenate([*inner, [ends[-1]]])})
 
 
 def _crossings(planner: _Planner, frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
     """Where the name of the best strategy changes, by bisection in log samples."""
     found = []
-    for low, high in zip(frontier[:-1], frontier[1:], strict=True):
+    for low, high in itertools.pairwise(frontier):
         if low.strategy == high.strategy:
             continue
         a, b = float(low.samples), float(high.samples)

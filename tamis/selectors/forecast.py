@@ -84,7 +84,7 @@ def forecast(
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """Forecasts for planned budgets, blended in log samples in between so that curves have no steps.
+    """Forecasts for planned budgets, blended in log samples in between, so no curve has steps.
 
     Attributes:
       forecasts: Ascending in budget.
@@ -95,12 +95,9 @@ class Outlook:
     def expected(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
         return np.sum([p * f.expected(shares, samples) for f, p in self._near(samples)], axis=0)
 
-    def predict(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
-        return np.sum([p * f.predict(shares, samples) for f, p in self._near(samples)], axis=0)
-
     def interval(self, shares: NDArray[np.float64], samples: float) -> tuple[float, float]:
         """Of one training run, for shares (k,)."""
-        middle = float(self.predict(shares, samples))
+        middle = float(self.expected(shares, samples))
         pairs = self._near(samples)
         reach = _REACH * float(sum(p * f.deviation(shares, samples) for f, p in pairs))
         return max(0.0, middle - reach), middle + reach

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tamis.schemas import plan as plan_
 
 ALONE = 0.9  # share from which a stratum is said to be used alone
-MOSTLY = 0.5
+MOSTLY = 2 / 3  # and from which most is said to come from it
 MIXTURE = "mixture"
 
 
@@ -53,7 +53,7 @@ def label(shares: NDArray[np.float64], strata: Sequence[plan_.Stratum]) -> str:
     first = int(np.argmax(shares))
     if shares[first] >= ALONE:
         return f"{strata[first].name} alone"
-    return f"mostly {strata[first].name}" if shares[first] > MOSTLY else MIXTURE
+    return f"mostly {strata[first].name}" if shares[first] >= MOSTLY else MIXTURE
 
 
 def _distinct(found: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:

@@ -31,7 +31,7 @@ def predicted(error: float, interval: plan_.Interval) -> str:
 
 
 def crossing(samples: int, before: str, after: str) -> str:
-    """`Below about 5,300 samples use mostly movie, above a mixture.`"""
+    """`Below about 5,300 samples use mostly movie, above a mixture`, as a sentence."""
     return f"Below about {samples:,} samples use {_article(before)}, above {_article(after)}."
 
 
@@ -65,8 +65,8 @@ def rising(cells: cells_.Cells) -> str:
     steepest = _steepest(cells)
     if steepest is None:
         return (
-            "No pilot's error rises with repetition by more than its noise; laws that can only fall "
-            "and laws that can rise compete on equal terms."
+            "No pilot's error rises with repetition by more than its noise; laws that can only "
+            "fall and laws that can rise compete on equal terms."
         )
     low, high = steepest
     mix = _mixture(cells, high)

@@ -14,7 +14,8 @@ byte order mark are not rows. Every row is in exactly one of a block's `batch` a
 from tamis.sources.blocks import Block
 from tamis.sources.cut import shards, spans
 from tamis.sources.declared import Source, expand
-from tamis.sources.fitting import check, dimension
+from tamis.sources.fitting import check, column_names, dimension
+from tamis.sources.naming import naming, uids
 from tamis.sources.reader import MAX_TEXT_BYTES, lookup, read
 
 __all__ = [
@@ -22,10 +23,13 @@ __all__ = [
     "Block",
     "Source",
     "check",
+    "column_names",
     "dimension",
     "expand",
     "lookup",
+    "naming",
     "read",
     "shards",
     "spans",
+    "uids",
 ]

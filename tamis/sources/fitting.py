@@ -53,6 +53,15 @@ def check(file: shards.File) -> None:
         _check_jsonl(file)
 
 
+def column_names(file: shards.File) -> tuple[str, ...]:
+    """The file's own column names; of JSON lines, those of the first 1,000 rows."""
+    if file.format == "parquet":
+        return tuple(parquet.schema(file).names)
+    if file.format == "csv":
+        return lines.header(file)
+    return tuple(dict.fromkeys(key for record in _first_records(file) for key in _keys(record)))
+
+
 def dimension(file: shards.File) -> int:
     """Length of a file's embeddings.
 

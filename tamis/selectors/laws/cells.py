@@ -80,6 +80,11 @@ class Cells:
         return float(self.seed_noise[np.argmin(abs(np.log(self.samples / samples)))])
 
 
+def of(measurements: "pa.Table | Cells") -> Cells:
+    """The cells themselves, or those of a table."""
+    return measurements if isinstance(measurements, Cells) else aggregate(measurements)
+
+
 def aggregate(measurements: pa.Table) -> Cells:
     """Average the replicates of a validated table."""
     table = measurements_.validate(measurements)
@@ -111,7 +116,7 @@ def aggregate(measurements: pa.Table) -> Cells:
 
 def _pooled(
     samples: NDArray[np.float64],
-    squares: NDArray[np.float64],
+    squares: NDArray,
     count: NDArray[np.float64],
     assumed: float,
 ) -> NDArray[np.float64]:

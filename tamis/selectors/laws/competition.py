@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import fitting
@@ -14,6 +15,8 @@ from tamis.selectors.laws.signal_noise import SignalNoise
 
 LAWS: tuple[type[Law], ...] = (SignalNoise, RepetitionUtility, Power)
 
+_CLEAR = 2.0  # standard errors by which a law must be beaten to lose its place
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -21,18 +24,21 @@ class Entry:
 
     Attributes:
       fit: On all measurements.
-      held_out_error: Root mean squared error on the longest runs, fitted without them; NaN when
-        all runs have one length.
-      held_out_bias: Mean of predicted minus measured there.
+      held_out: Predicted minus measured on the longest runs, fitted without them; empty when all
+        runs have one length.
     """
 
     fit: fitting.Fit
-    held_out_error: float
-    held_out_bias: float
+    held_out: NDArray[np.float64]
 
     @property
     def name(self) -> str:
         return self.fit.law.name
+
+    @property
+    def held_out_error(self) -> float:
+        """Root mean square; NaN when nothing could be held out."""
+        return float(np.sqrt(np.mean(self.held_out**2))) if self.held_out.size else float("nan")
 
 
 def compete(
@@ -44,27 +50,28 @@ def compete(
     """Fit every law twice, without the longest runs and with them.
 
     Returns:
-      Entries, the winner first: least held-out error, or least misfit where nothing can be held
-      out. Ties go to the law that comes first in `laws`.
+      Entries, the winner first, the others by held-out error (by misfit where nothing can be held
+      out). The winner is the first in `laws` that no other beats by more than two standard errors
+      of the difference of squared misses, pair by pair: with few runs held out the least error is
+      often luck, and `laws` begins with the law that can both fall and rise.
     """
-    cells = (
-        measurements if isinstance(measurements, cells_.Cells) else cells_.aggregate(measurements)
-    )
+    cells = cells_.of(measurements)
     entries = [_entry(cells, law, seed) for law in laws]
-    return sorted(entries, key=_rank)
+    ranked = sorted(entries, key=_rank)
+    winner = next(e for e in entries if not _beaten(e, ranked[0]))
+    return [winner, *(e for e in ranked if e is not winner)]
 
 
 def compare(measurements: pa.Table, *, laws: tuple[type[Law], ...] = LAWS) -> pa.Table:
     """The competition as a table, best first.
 
-    Columns: law, held_out_error, held_out_bias, fitted_error, parameters (how many), warnings.
+    Columns: law, held_out_error, fitted_error, parameters (how many), warnings.
     """
     entries = compete(measurements, laws=laws)
     return pa.table(
         {
             "law": [e.name for e in entries],
             "held_out_error": [e.held_out_error for e in entries],
-            "held_out_bias": [e.held_out_bias for e in entries],
             "fitted_error": [e.fit.rmse for e in entries],
             "parameters": [len(e.fit.parameters) for e in entries],
             "warnings": [list(e.fit.warnings) for e in entries],
@@ -75,13 +82,22 @@ def compare(measurements: pa.Table, *, laws: tuple[type[Law], ...] = LAWS) -> pa
 def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
     longest = cells.samples == cells.samples.max()
     fit = fitting.fit(cells, law=law, seed=seed)
-    if longest.all() or (~longest).sum() < 2:
-        return Entry(fit, float("nan"), float("nan"))
+    if (~longest).sum() < 2:
+        return Entry(fit, np.empty(0))
     blind = fitting.fit(cells.where(~longest), law=law, seed=seed).law
     seen = cells.where(longest)
-    miss = blind.predict(seen.weights, seen.samples, seen.supply) - seen.error
-    return Entry(fit, float(np.sqrt(np.mean(miss**2))), float(miss.mean()))
+    return Entry(fit, blind.predict(seen.weights, seen.samples, seen.supply) - seen.error)
 
 
 def _rank(entry: Entry) -> float:
-    return entry.fit.rmse if np.isnan(entry.held_out_error) else entry.held_out_error
+    return entry.held_out_error if entry.held_out.size else entry.fit.rmse
+
+
+def _beaten(entry: Entry, best: Entry) -> bool:
+    """Whether the best law's misses are smaller by more than chance would have them."""
+    if entry is best:
+        return False
+    if entry.held_out.size < 3:
+        return True
+    worse = entry.held_out**2 - best.held_out**2
+    return float(worse.mean()) > _CLEAR * float(worse.std(ddof=1)) / np.sqrt(worse.size)

@@ -84,9 +84,7 @@ def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0)
     Raises:
       PlanError: measurements are unusable.
     """
-    cells = (
-        measurements if isinstance(measurements, cells_.Cells) else cells_.aggregate(measurements)
-    )
+    cells = cells_.of(measurements)
     if len(cells) < 2:
         raise errors.PlanError(
             "one point carries no law",

@@ -38,7 +38,7 @@ class Power:
 
     @classmethod
     def prior(cls, cells: cells_.Cells) -> protocol.Prior:
-        """At the shortest run of about chance, falling with n^-0.3 to somewhere below half of it."""
+        """About chance at the shortest run, falling with n^-0.3 to somewhere below half of it."""
         k = cells.k
         start = np.log(cells.chance) + 0.3 * np.log(cells.samples.min())
         return protocol.Prior(

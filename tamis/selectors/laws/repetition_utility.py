@@ -102,14 +102,17 @@ class RepetitionUtility:
         shortest = NORMALISER / cells.samples.min()
         scales = shortest * np.geomspace(1e-2, 1e3, 11)
         floors = cells.error.min() * np.array([0.02, 0.3, 0.6, 0.8, 0.9, 0.95])
+        w, n, m = protocol.broadcast(cells.weights, cells.samples, cells.supply)
+        fresh = np.log(first_epoch(w, n, m) / NORMALISER)
         found = []
         for tau in (1.0, 3.0, 8.0, 30.0):
+            grown = fresh + later_epochs(w, n, m, np.full(cells.k, tau))
             for a, d in itertools.product(scales, floors):
-                b, cost = _utilities(cells, tau, a, d)
+                b, cost = _utilities(cells, -w * (grown + np.log(a)), d)
                 found.append((cost, *np.log(b), *[np.log(tau)] * cells.k, np.log(a), d))
         best = np.array(sorted(found)[:_STARTS])[:, 1:]
         share = best[:, -1] / cells.chance
-        best[:, -1] = np.log(share / (1 - share))
+        best[:, -1] = np.log(share / np.maximum(1 - share, 1e-6))
         return best
 
 
@@ -163,19 +166,13 @@ def _edges(epochs: float) -> NDArray[np.float64]:
 
 
 def _utilities(
-    cells: cells_.Cells, tau: float, a: float, d: float
+    cells: cells_.Cells, rows: NDArray[np.float64], d: float
 ) -> tuple[NDArray[np.float64], float]:
-    """Least squares for -b given the rest: shape (k,), and the cost in units of sigma."""
-    w, n, m = protocol.broadcast(cells.weights, cells.samples, cells.supply)
-    grown = np.log(first_epoch(w, n, m) * a / NORMALISER) + later_epochs(
-        w, n, m, np.full(cells.k, tau)
-    )
-    rows = -w * grown
-    want = np.log(np.maximum(cells.error - d, 1e-9))
-    weight = (cells.error - d) / cells.sigma
-    ridge = 1e-6 * np.eye(cells.k)
-    left = (rows * weight[:, None] ** 2).T @ rows
-    b = np.linalg.solve(left + ridge * np.trace(left), (rows * weight[:, None] ** 2).T @ want)
-    b = np.clip(b, 1e-3, 2.0)
+    """Least squares for -b in log(error - d) = rows @ (-b): shape (k,), and the cost in sigmas."""
+    above = np.maximum(cells.error - d, 1e-9)
+    weighted = rows * (above / cells.sigma)[:, None] ** 2
+    left = weighted.T @ rows
+    ridge = 1e-6 * np.trace(left) * np.eye(cells.k)
+    b = np.clip(np.linalg.solve(left + ridge, weighted.T @ np.log(above)), 1e-3, 2.0)
     miss = (d + np.exp(np.minimum(rows @ b, 50)) - cells.error) / cells.sigma
     return b, float(miss @ miss)

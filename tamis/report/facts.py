@@ -1,0 +1,129 @@
+"""What the report says, as plain values: `build` needs nothing else."""
+
+import dataclasses
+
+from tamis.schemas import check, plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Pilot trainings on one stratum alone, means over seeds.
+
+    Attributes:
+      stratum: Its name.
+      supply: Unique rows they could draw from.
+      samples: Rows seen, ascending.
+      errors: Mean error at each.
+    """
+
+    stratum: str
+    supply: int
+    samples: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One row, shown to a person.
+
+    Attributes:
+      text: Its beginning; empty where the source has no text.
+      score: What placed it here.
+      uid: Its name, for `tamis inspect`.
+    """
+
+    text: str
+    score: float
+    uid: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrast:
+    """Rows from two sides: of a tier's threshold, or of a scorer's range.
+
+    Attributes:
+      title: Where, e.g. `amazon: between tier 0 and tier 1`.
+      upper: Heading of the better rows.
+      lower: Heading of the others.
+      above: The better rows, best first.
+      below: The others, best first.
+    """
+
+    title: str
+    upper: str
+    lower: str
+    above: tuple[Example, ...]
+    below: tuple[Example, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Balance:
+    """Where the supply's rows went at one budget: rows = the sum of the others.
+
+    Attributes:
+      samples: The budget.
+      rows: Rows of the inputs.
+      selected: Distinct rows in the manifest.
+      not_selected: Rows that would do, and were not needed.
+      duplicate: Copies of another row.
+      rejected: Bad rows, by reason.
+    """
+
+    samples: int
+    rows: int
+    selected: int
+    not_selected: int
+    duplicate: int
+    rejected: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Intake:
+    """What ingest took from one source.
+
+    Attributes:
+      source: Its name.
+      rows: Rows of its files.
+      accepted: Those that entered the index.
+      rejected: The others, by reason.
+    """
+
+    source: str
+    rows: int
+    accepted: int
+    rejected: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Everything on the page.
+
+    Attributes:
+      name: Of the run.
+      plan: The plan document.
+      check: Predicted against measured; None before `tamis check`.
+      pilots: Pilots on single strata, in the order of the strata, larger supply first.
+      contrasts: Examples.
+      sampled: Whether examples come from a part of the shards.
+      balance: One per budget; empty before `tamis select`.
+      intake: One per source.
+      seconds: Stage and how long it took, in flow order.
+      versions: Package and version.
+      seed: Of the run.
+      git: Commit of the working directory, or empty.
+      config: The resolved run file, as YAML.
+    """
+
+    name: str
+    plan: plan.Plan
+    check: check.Check | None = None
+    pilots: tuple[Curve, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    sampled: bool = False
+    balance: tuple[Balance, ...] = ()
+    intake: tuple[Intake, ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+    seed: int = 0
+    git: str = ""
+    config: str = ""
