@@ -81,9 +81,9 @@ class Bare:
         assert pc.max(counted["count_all"]).as_py()
 
     def tier(self) -> None:
-        """All scores in memory, two quantiles."""
+        """All scores in memory, one quantile."""
         x = self._sidecars("scores/prototypes", ["score"])["score"].to_numpy()
-        tiers = np.digitize(x, np.quantile(x, [1 / 3, 2 / 3])).astype(np.int8)
+        tiers = np.digitize(x, np.quantile(x, [0.5])).astype(np.int8)
         pq.write_table(pa.table([tiers], ["tier"]), self._out / "tier.parquet")
 
     def _read(self, paths: list[Path], columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -44,9 +44,8 @@ sources:
 target: {{path: {folder}/target.parquet, id: id, text: text, label: label, embedding: x}}
 embed: {{backend: precomputed}}
 score: {{prototypes: {{}}, lexical: {{}}}}
-tier: {{by: prototypes, tiers: 3}}
-plan: {{budgets: [500, 2000, 8000], strata: [source, tier]}}
-pilot: {{seeds: 2}}
+tier: {{by: prototypes, tiers: 2}}
+plan: {{budgets: [500, 2000], strata: [source, tier]}}
 check: {{seeds: 2}}
 """
 

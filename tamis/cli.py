@@ -108,7 +108,7 @@ def _run(
     document: config.Run, *, args: tuple[str, ...] = (), redo: bool = False, style: str = "auto"
 ) -> None:
     from tamis.pipelines import chain, estimate
-    from tamis.report import report
+    from tamis import report as pages
 
     reporter = _reporter(style)
     estimate.estimate(document).check(document.run)
@@ -117,7 +117,7 @@ def _run(
         chain.opened(document, args=args, redo=redo, reporter=reporter) as here,
     ):
         chain.proceed(here)
-        report.report(here)
+        pages.report(here)
         for name, text in chain.summary(here):
             out.print(f"[bold]{name:<10}[/] ", end="")
             out.print(text, markup=False)
@@ -214,7 +214,7 @@ def report(file: Run) -> None:
     """Write report.html again."""
     document = load(file)
     from tamis.pipelines import chain
-    from tamis.report import report as pages
+    from tamis import report as pages
 
     with chain.opened(document) as here:
         pages.report(here)

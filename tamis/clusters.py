@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from tamis import errors, nearest, seeding
 
-# faiss reads no more rows than this for each centroid: more do not move them visibly.
-SAMPLE_PER_CENTROID = 256
+# Rows to fit on, per centroid: faiss reads no more than the first and warns below the second.
+SAMPLE_PER_CENTROID, MIN_PER_CENTROID = 256, 39
+SAMPLE_ROWS = 65_536
+_ROWS = 8_192
 MAX_DEFAULT_K = 10_000
 
 
@@ -31,6 +33,18 @@ def default_k(n: int) -> int:
     return min(max(1, math.isqrt(max(n, 0))), MAX_DEFAULT_K)
 
 
+def default_sample(k: int) -> int:
+    """Rows to fit `k` centroids on: 256 each, but no more than 65,536 while that is 39 each.
+
+    Memory and time of the fit would otherwise grow with the pool through `default_k`. What it
+    costs is in `benchmarks/README.md`: COST
+
+    >>> default_sample(100), default_sample(1_000), default_sample(10_000)
+    (25600, 65536, 390000)
+    """
+    return max(min(SAMPLE_PER_CENTROID * k, SAMPLE_ROWS), MIN_PER_CENTROID * k)
+
+
 def fit(x: NDArray[np.float32], k: int, *, iterations: int = 20, seed: int) -> NDArray[np.float32]:
     """Unit centroids of `x` by faiss spherical k-means, random rows to start from.
 
@@ -40,7 +54,7 @@ def fit(x: NDArray[np.float32], k: int, *, iterations: int = 20, seed: int) -> N
     rows matters, so sort them first. Time O(n k d iterations); memory O(n d).
 
     Args:
-      x: Shape (n, d), unit rows, n at least k; a sample of `SAMPLE_PER_CENTROID * k` is enough.
+      x: Shape (n, d), unit rows, n at least k; a sample of `default_sample(k)` is enough.
       k: Clusters, at least 1.
       iterations: Passes over `x`; faiss stops early when nothing moves. Its own default is 25, and
         the objective gains less than 0.1 % after 20.
@@ -59,7 +73,9 @@ def fit(x: NDArray[np.float32], k: int, *, iterations: int = 20, seed: int) -> N
             why="every cluster needs at least one row, and there must be at least one cluster",
             remedy=f"set k between 1 and {len(x)}; the default here is {default_k(len(x))}",
         )
-    rows = np.ascontiguousarray(nearest.unit(x), np.float32)
+    rows = np.empty(x.shape, np.float32)
+    for start in range(0, len(x), _ROWS):  # so that float64 is only ever a block
+        rows[start : start + _ROWS] = nearest.unit(x[start : start + _ROWS])
     training = faiss.Clustering(x.shape[1], k, _parameters(len(x), iterations, seed))
     with _one_thread():
         training.train(rows, faiss.IndexFlatIP(x.shape[1]))

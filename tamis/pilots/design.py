@@ -11,7 +11,7 @@ from tamis import errors
 MAX_FRACTION = 0.25  # of a budget its pilots may use
 MAX_COST = 10_000_000  # samples trained by all pilots together
 MIN_SAMPLES = 16
-SEEDS = (2, 100)  # fewest and most replicates of a cell
+SEEDS = (2, 200)  # fewest and most replicates of a cell
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

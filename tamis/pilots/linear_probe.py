@@ -28,12 +28,12 @@ CACHE_BYTES = 512 << 20  # rows held as float32 while their runs train
 
 
 def order(rows: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Whole shuffled epochs of `rows` rows, cut to `count` samples: shape (count,)."""
+    """Whole shuffled epochs of `rows` rows, the last one cut: shape (count,)."""
     if count and not rows:
         raise ValueError(f"{count} samples from a pool without rows")
-    epochs = -(-count // rows) if count else 0
-    shuffled = [rng.permutation(rows) for _ in range(epochs)]
-    return np.concatenate([np.zeros(0, np.int64), *shuffled])[:count]
+    epochs, rest = divmod(count, rows) if count else (0, 0)
+    whole = [rng.permutation(rows) for _ in range(epochs)]
+    return np.concatenate([np.zeros(0, np.int64), *whole, rng.choice(rows, rest, replace=False)])
 
 
 def stream(
@@ -99,7 +99,7 @@ def run_stream(run: design.Run, pools: Sequence[NDArray[np.int64]], seed: int) -
     """
     rng = seeding.generator(seed, "linear-probe", run.samples, run.weights, run.supply, run.seed)
     capped = [
-        p if cap >= len(p) else rng.permutation(p)[:cap]
+        p if cap >= len(p) else rng.choice(p, cap, replace=False)
         for p, cap in zip(pools, run.supply, strict=True)
     ]
     return stream(capped, quotas.largest_remainder(run.weights, run.samples).tolist(), rng)

@@ -11,7 +11,7 @@ from tamis.pipelines import engine, folding, session, view
 from tamis.schemas import clusters as schema
 from tamis.schemas import embeddings, index, shards
 
-VERSION = 1
+VERSION = 2
 
 
 def cluster(run: session.Session) -> None:
@@ -43,7 +43,7 @@ def cluster(run: session.Session) -> None:
 
 
 def _fit(run: session.Session, k: int, cut: list[shards.Shard]) -> np.ndarray:
-    size = run.config.cluster.sample or clusters.SAMPLE_PER_CENTROID * k
+    size = run.config.cluster.sample or clusters.default_sample(k)
     sample = folds.BottomK(size, (embeddings.EMBEDDING,), run.seed, ("cluster",))
     drawn = folding.fold(run, "sample", sample, (index.UID, embeddings.EMBEDDING), cut)
     if not drawn.num_rows:

@@ -116,7 +116,7 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     largest = max(min(supply, document.ingest.shard_rows), 1)
     embed = largest * d * (4 + 2 * bytes_each) + 3 * shards.BATCH_BYTES
     k = document.cluster.k or clusters.default_k(supply)
-    sample = min(supply, document.cluster.sample or clusters.SAMPLE_PER_CENTROID * k)
+    sample = min(supply, document.cluster.sample or clusters.default_sample(k))
     fit = sample * d * (2 * bytes_each + 12)
     dedup = 3 * sketch.slots_for(supply)
     most = max(document.plan.budgets)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 import json
 from collections.abc import Callable, Iterable
 
@@ -35,31 +36,27 @@ def stage(name: str) -> str:
 
 def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
-    kind = scorers.find(name)
-    fields = {f.name for f in dataclasses.fields(kind)}
-    part = [name, options, run.seed]
-    inputs = run.digest(stage(name), VERSION, part, _needs(kind.reads))
-    paths = _paths(run, name, inputs)
-    scorer = build(kind, name, options, {k: v for k, v in paths.items() if k in fields})
+    paths = _paths(run, name)
+    scorer = build(name, options, paths)
+    inputs = run.digest(stage(name), VERSION, [name, options], _needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
         if name in FITTED and not all(storage.exists(url) for url in paths.values()):
-            FITTED[name](run, paths)
+            FITTED[name].fit(run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
     run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
 
 
-def build(
-    kind: type[protocol.Scorer], name: str, options: dict, paths: dict[str, str]
-) -> protocol.Scorer:
+def build(name: str, options: dict, paths: dict[str, str]) -> protocol.Scorer:
     """A scorer from its options in the run file and the paths of its artifacts.
 
     Raises:
-      ConfigError: naming the option, and the nearest valid one.
+      ConfigError: naming the scorer or the option, and the nearest valid one.
     """
-    valid = [f.name for f in dataclasses.fields(kind) if f.name not in (*paths, "name")]
+    kind = scorers.find(name)
+    valid = [f for f in inspect.signature(kind).parameters if f not in (*paths, "name")]
     for option in options:
         if option not in valid:
             near = difflib.get_close_matches(option, valid, 1)
@@ -73,14 +70,13 @@ def build(
         raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error
 
 
-def _paths(run: session.Session, name: str, inputs: str) -> dict[str, str]:
+def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
-    files = {
-        "supervised_prototypes": {"means": "means.npy", "labels": "labels.json"},
-        "target_similarity": {"target": "target.npy"},
-    }.get(name, {})
-    folder = storage.join(run.root, ARTIFACTS, f"{name}-{inputs[:16]}")
-    return {field: storage.join(folder, file) for field, file in files.items()}
+    if name not in FITTED:
+        return {}
+    made = run.digest(name, VERSION, None, ["ingest", "embed"])
+    folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
+    return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
 
 def _needs(reads: tuple[str, ...]) -> list[str]:
@@ -110,9 +106,22 @@ def _target(run: session.Session, paths: dict[str, str]) -> None:
     artifacts.write(paths["target"], np.concatenate([embeddings.matrix(p) for p in parts]))
 
 
-FITTED: dict[str, Callable[[session.Session, dict[str, str]], None]] = {
-    "supervised_prototypes": _class_means,
-    "target_similarity": _target,
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A scorer that needs artifacts.
+
+    Attributes:
+      files: Field that wants a path, and the file's name.
+      fit: Writes them, given the paths by field.
+    """
+
+    files: dict[str, str]
+    fit: Callable[[session.Session, dict[str, str]], None]
+
+
+FITTED = {
+    "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
+    "target_similarity": Fitted({"target": "target.npy"}, _target),
 }
 
 

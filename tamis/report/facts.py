@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tamis.schemas import check, plan
+from tamis.schemas import check as check_schema
+from tamis.schemas import plan as plan_schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +116,8 @@ class Facts:
     """
 
     name: str
-    plan: plan.Plan
-    check: check.Check | None = None
+    plan: plan_schema.Plan
+    check: check_schema.Check | None = None
     pilots: tuple[Curve, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     sampled: bool = False

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 _VOID = frozenset({"meta", "br", "col"})
 # Control characters, and those that make a reader see text in another order than it is in.
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]"
+)
 
 Child = object  # Safe, or anything whose text is shown; None shows nothing
 Attribute = str | int | float | None
@@ -56,8 +58,7 @@ def _name(key: str) -> str:
 
 def _value(value: str | int | float) -> str:
     """Coordinates to a tenth of a pixel: the same on every machine, and small."""
-    if isinstance(value, float):
-        return f"{value:.1f}".removesuffix(".0").replace("-0", "0") if abs(value) < 0.05 else (
-            f"{value:.1f}".removesuffix(".0")
-        )
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    rounded = f"{value:.1f}".removesuffix(".0")
+    return "0" if rounded == "-0" else rounded

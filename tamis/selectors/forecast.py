@@ -13,7 +13,7 @@ from tamis.schemas import plan as plan_
 from tamis.selectors import laws
 from tamis.selectors.laws import cells as cells_
 
-_DRAWS = 8
+_DRAWS = 12
 _REACH = float(stats.norm.ppf(0.5 + plan_.LEVEL / 2))
 
 
@@ -53,12 +53,12 @@ class Forecast:
     def deviation(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
         """Standard deviation of one training run around its prediction.
 
-        Parameters (delta method), the law's error on held-out lengths, and the seed.
+        Parameters (over the draws), the law's error on held-out lengths, and the seed.
         """
         fit = self.winner.fit
         missed = np.nan_to_num(self.winner.held_out_error, nan=fit.rmse)
-        own = fit.cells.noise_at(samples)
-        return np.sqrt(fit.spread(shares, samples, self.supply) ** 2 + missed**2 + own**2)
+        drawn = [law.predict(shares, samples, self.supply) for law in self.draws]
+        return np.sqrt(np.var(drawn, axis=0) + missed**2 + fit.cells.noise_at(samples) ** 2)
 
 
 def forecast(

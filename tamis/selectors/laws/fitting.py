@@ -14,6 +14,7 @@ from tamis.selectors.laws.protocol import Law
 
 LEVEL = 0.9
 _RANDOM_STARTS = 2
+_ITERATIONS = 100
 _UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
 
 
@@ -60,10 +61,22 @@ class Fit:
         return np.sqrt(np.einsum("...i,ij,...j->...", j, self.covariance, j))
 
     def draws(self, count: int, rng: np.random.Generator) -> list[Law]:
-        """Laws with parameters drawn from the normal approximation of the posterior."""
-        root = np.linalg.cholesky(self.covariance)
-        z = rng.standard_normal((count, len(self.vector)))
-        return [type(self.law).from_vector(self.vector + root @ row, self.cells) for row in z]
+        """Laws that other measurements of the same kind could have led to.
+
+        Parametric bootstrap: every cell is moved by its own uncertainty, every prior mean by its
+        width, and the law is fitted again from where it stands. For a linear law that is exactly
+        the posterior; unlike the normal approximation it stays sane along flat directions.
+        """
+        kind, cells = type(self.law), self.cells
+        prior = kind.prior(cells)
+        found = []
+        for _ in range(count):
+            error = cells.error + cells.sigma * rng.standard_normal(len(cells))
+            moved = dataclasses.replace(cells, error=error)
+            mean = prior.mean + prior.scale * rng.standard_normal(len(prior.mean))
+            best = _solve(kind, moved, dataclasses.replace(prior, mean=mean), self.vector, 15)
+            found.append(kind.from_vector(best.x, cells))
+        return found
 
 
 def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0) -> Fit:
@@ -93,6 +106,22 @@ def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0)
         )
     prior = law.prior(cells)
 
+    rng = seeding.generator(seed, "fit", law.name)
+    jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
+    starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
+    found = [_solve(law, cells, prior, x, _ITERATIONS) for x in starts]
+    return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
+
+
+def _solve(
+    law: type[Law],
+    cells: cells_.Cells,
+    prior: protocol.Prior,
+    start: NDArray[np.float64],
+    iterations: int,
+) -> optimize.OptimizeResult:
+    """Least squares over cells in units of sigma, and parameters in units of the prior's width."""
+
     def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):
             found = law.from_vector(vector, cells)
@@ -100,11 +129,7 @@ def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0)
         miss = np.clip(np.nan_to_num(miss, nan=1e3), -1e3, 1e3) / cells.sigma
         return np.concatenate([miss, (vector - prior.mean) / prior.scale])
 
-    rng = seeding.generator(seed, "fit", law.name)
-    jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
-    starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
-    found = [optimize.least_squares(residuals, x, max_nfev=100) for x in starts]
-    return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
+    return optimize.least_squares(residuals, start, max_nfev=iterations)
 
 
 def _summary(

@@ -1,0 +1,121 @@
+"""The plan in numbers: one row per budget, then one card per budget."""
+
+from tamis.report import facts, markup, palette, tables, words
+from tamis.schemas import check, plan
+
+
+def overview(known: facts.Facts) -> markup.Safe:
+    """Predicted, measured and the alternatives, one row per budget."""
+    checked = _checked(known)
+    columns = [
+        tables.Column("Samples"),
+        tables.Column("Strategy", number=False),
+        tables.Column("Predicted"),
+        tables.Column("Interval"),
+    ]
+    if checked:
+        columns += [
+            tables.Column(title)
+            for title in ("Measured", "Random rows", "Everything", "Gain over random")
+        ]
+    columns.append(tables.Column("Runner-up", number=False))
+    rows = []
+    for b in known.plan.budgets:
+        row: list[object] = [
+            words.count(b.samples), b.strategy, words.error(b.predicted_error), words.interval(b.interval)
+        ]
+        if checked:
+            row += _measured(checked.get(b.samples))
+        rows.append([*row, _runner_up(b)])
+    return tables.table(columns, rows)
+
+
+def cards(known: facts.Facts) -> markup.Safe:
+    """What to train on, budget by budget."""
+    checked = _checked(known)
+    made = [_card(known.plan, b, checked.get(b.samples)) for b in known.plan.budgets]
+    return markup.tag("div", *made, class_="cards")
+
+
+def largest_miss(known: facts.Facts) -> float | None:
+    """How far the worst prediction was off; None before the check."""
+    budgets = known.check.budgets if known.check else []
+    return max((abs(b.predicted_error - b.chosen.error) for b in budgets), default=None)
+
+
+def _checked(known: facts.Facts) -> dict[int, check.Budget]:
+    return {b.samples: b for b in known.check.budgets} if known.check else {}
+
+
+def _measured(found: check.Budget | None) -> list[object]:
+    if found is None:
+        return ["–"] * 4
+    sure = markup.tag("strong", _with_error(found.chosen))
+    return [sure, _with_error(found.random), _with_error(found.everything), words.signed(found.gain)]
+
+
+def _with_error(found: check.Measured) -> markup.Safe:
+    spread = f" ±{found.standard_error:.3f}" if found.standard_error is not None else ""
+    return markup.join([words.error(found.error), markup.tag("small", spread)])
+
+
+def _runner_up(budget: plan.Budget) -> markup.Safe:
+    if budget.runner_up is None:
+        return markup.text("–")
+    gap = markup.tag("small", f" {words.signed(budget.runner_up.gap)}")
+    return markup.join([budget.runner_up.name, gap])
+
+
+def _card(made: plan.Plan, budget: plan.Budget, found: check.Budget | None) -> markup.Safe:
+    numbers = {s.name: i for i, s in enumerate(made.strata)}
+    head = markup.tag("h3", f"{words.count(budget.samples)} samples")
+    told = markup.tag("p", budget.summary, class_="summary")
+    return markup.tag(
+        "article", head, told, _bar(budget, numbers), _allocation(made, budget, numbers), _verdict(found), class_="card"
+    )
+
+
+def _bar(budget: plan.Budget, numbers: dict[str, int]) -> markup.Safe:
+    """The shares as one bar; the table under it has the names."""
+    parts = [
+        markup.tag(
+            "i",
+            style=f"flex:{a.share:.5f};background:var(--s{numbers.get(a.stratum, 0)})",
+            title=f"{a.stratum} {words.percent(a.share)}",
+        )
+        for a in budget.allocation
+    ]
+    return markup.tag("div", *parts, class_="bar", aria_hidden="true")
+
+
+def _allocation(
+    made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]
+) -> markup.Safe:
+    supply = {s.name: s.supply for s in made.strata}
+    columns = [tables.Column("Stratum", number=False)]
+    columns += [tables.Column(t) for t in ("Share", "Quota", "Rows used", "Epochs")]
+    rows: list[list[object]] = []
+    for a in budget.allocation:
+        name = markup.join([palette.chip(numbers.get(a.stratum, 0)), markup.tag("span", a.stratum, class_="long")])
+        used = markup.join(
+            [words.count(a.rows), markup.tag("small", f" of {words.count(supply.get(a.stratum, a.rows))}")]
+        )
+        rows.append([name, words.percent(a.share), words.count(a.quota), used, words.times(a.epochs)])
+    unused = [s.name for s in made.strata if s.name not in {a.stratum for a in budget.allocation}]
+    left = markup.tag("p", f"Not used: {', '.join(unused)}.", class_="unused") if unused else None
+    return markup.join([tables.table(columns, rows, class_="plain"), left])
+
+
+def _verdict(found: check.Budget | None) -> markup.Safe | None:
+    if found is None:
+        return None
+    low, high = found.interval
+    inside = low <= found.chosen.error <= high
+    said = "inside" if inside else "outside"
+    gain = words.signed(found.gain)
+    return markup.tag(
+        "p",
+        markup.tag("strong", f"Measured {words.error(found.chosen.error)}"),
+        f", {said} the predicted interval; gain over as many random rows {gain}.",
+        class_="verdict" if inside else "verdict off",
+    )

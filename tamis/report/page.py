@@ -1,0 +1,169 @@
+"""Facts to one HTML page."""
+
+from importlib import resources
+
+from tamis import __version__
+from tamis.report import budgets, curves, facts, markup, palette, pilots, rows, shares, trust, words
+
+# Nothing on the page may run or be fetched, whatever slipped through.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def build(known: facts.Facts) -> str:
+    """The report as one self-contained page: no script, no network, all text escaped.
+
+    Args:
+      known: What to say. The same facts give the same bytes.
+    """
+    sections = [_lead(known), _curves(known), _numbers(known), _pilots(known), _trust(known)]
+    sections += [_examples(known), _rows(known), _run(known)]
+    body = markup.tag("body", markup.tag("main", *sections), _foot())
+    return f"<!DOCTYPE html>\n{markup.tag('html', _head(known), body, lang='en')}\n"
+
+
+def _head(known: facts.Facts) -> markup.Safe:
+    css = resources.files("tamis.report").joinpath("style.css").read_text(encoding="utf-8")
+    return markup.tag(
+        "head",
+        markup.tag("meta", charset="utf-8"),
+        markup.tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        markup.tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        markup.tag("meta", name="color-scheme", content="light dark"),
+        markup.tag("title", f"{known.name} · tamis report"),
+        markup.tag("style", markup.Safe(css), palette.css(known.plan.strata)),
+    )
+
+
+def _lead(known: facts.Facts) -> markup.Safe:
+    brand = markup.tag("p", markup.tag("b", "tamis"), f" report · {known.name}", class_="brand")
+    return markup.tag(
+        "header",
+        brand,
+        markup.tag("h1", _title(known)),
+        markup.tag("p", known.plan.summary, class_="lead"),
+        markup.tag("dl", *_headlines(known), class_="headlines"),
+    )
+
+
+def _title(known: facts.Facts) -> str:
+    made = known.plan.budgets
+    if len(made) == 1:
+        return f"What to train on for {words.count(made[0].samples)} samples"
+    return f"What to train on, from {words.count(made[0].samples)} to {words.count(made[-1].samples)} samples"
+
+
+def _headlines(known: facts.Facts) -> list[markup.Safe]:
+    last = known.plan.budgets[-1]
+    found = [
+        (
+            f"predicted error at {words.count(last.samples)} samples",
+            words.error(last.predicted_error),
+            words.interval(last.interval),
+        )
+    ]
+    miss = budgets.largest_miss(known)
+    if known.check and known.check.budgets and miss is not None:
+        gains = [b.gain for b in known.check.budgets]
+        best = max(known.check.budgets, key=lambda b: b.gain)
+        least = words.signed(min(gains))
+        found.append(
+            (
+                "largest gain over random rows",
+                words.signed(best.gain),
+                f"at {words.count(best.samples)} samples; never below {least}" if len(gains) > 1 else "measured",
+            )
+        )
+        found.append(("largest miss of a prediction", words.error(miss), f"over {len(gains)} trained budgets"))
+    supply = sum(s.supply for s in known.plan.strata)
+    found.append(("unique rows to choose from", words.count(supply), f"in {_plural(len(known.plan.strata), 'stratum', 'strata')}"))
+    return [
+        markup.tag("div", markup.tag("dt", what), markup.tag("dd", value), markup.tag("dd", more, class_="more"))
+        for what, value, more in found
+    ]
+
+
+def _curves(known: facts.Facts) -> markup.Safe:
+    if not known.plan.frontier:
+        return markup.Safe()
+    passes = shares.passes_figure(known) if shares.passes(known) else None
+    return markup.tag("section", curves.figure(known), shares.figure(known), passes)
+
+
+def _numbers(known: facts.Facts) -> markup.Safe:
+    note = "Errors are on the target, lower is better. The runner-up is the best other strategy, with how much worse it is predicted to be."
+    if known.check:
+        note += f" Measured errors are means of {_plural(known.check.seeds, 'training', 'trainings')} ± their standard error; gain is random minus measured, so above 0 the plan is better."
+    return _section("Budget by budget", note, budgets.overview(known), budgets.cards(known))
+
+
+def _pilots(known: facts.Facts) -> markup.Safe:
+    panels = pilots.figure(known)
+    return markup.tag("section", panels) if panels else markup.Safe()
+
+
+def _trust(known: facts.Facts) -> markup.Safe:
+    note = (
+        "Several laws are fitted to the pilots without the longest ones, then asked to predict those. "
+        "The numbers are their root mean squared error; the law in bold predicts that budget."
+    )
+    return _section(
+        "Which law predicted", note, trust.competition(known), trust.notes(known), trust.parameters(known)
+    )
+
+
+def _examples(known: facts.Facts) -> markup.Safe:
+    shown = rows.examples(known)
+    if shown is None:
+        return markup.Safe()
+    note = "A few rows to judge the scores by: do you agree with the order? The number is the score, higher is kept first."
+    if known.sampled:
+        note += " They come from a part of the shards, spread evenly."
+    return _section("Rows to read", note, shown)
+
+
+def _rows(known: facts.Facts) -> markup.Safe:
+    balance = rows.balance(known)
+    note = "Every row of the inputs is in exactly one column, so each line adds up." if balance else ""
+    heads = [markup.tag("h3", t) for t in ("Where every row went", "By source", "Supply of each stratum")]
+    sources = rows.intake(known)
+    return _section(
+        "The account of the rows",
+        note,
+        markup.join([heads[0], balance]) if balance else None,
+        markup.join([heads[1], sources]) if sources else None,
+        heads[2],
+        rows.supply(known),
+    )
+
+
+def _run(known: facts.Facts) -> markup.Safe:
+    items = [("seed", str(known.seed)), ("commit", known.git or "none"), *known.versions]
+    pairs = [markup.tag("div", markup.tag("dt", k), markup.tag("dd", v)) for k, v in items]
+    took = [
+        markup.tag("div", markup.tag("dt", name), markup.tag("dd", words.seconds(s)))
+        for name, s in known.seconds
+    ]
+    config = markup.tag(
+        "details", markup.tag("summary", "The run file, with every default"), markup.tag("pre", known.config)
+    )
+    return _section(
+        "The run",
+        "",
+        markup.tag("dl", *pairs, class_="facts"),
+        markup.tag("h3", "Time per stage") if took else None,
+        markup.tag("dl", *took, class_="facts") if took else None,
+        config if known.config else None,
+    )
+
+
+def _section(title: str, note: str, *children: object) -> markup.Safe:
+    said = markup.tag("p", note, class_="note") if note else None
+    return markup.tag("section", markup.tag("h2", title), said, *children)
+
+
+def _foot() -> markup.Safe:
+    return markup.tag("footer", f"Written by tamis {__version__}. This page is one file; nothing was fetched to show it.")
+
+
+def _plural(n: int, one: str, many: str) -> str:
+    return f"{words.count(n)} {one if n == 1 else many}"

@@ -1,0 +1,58 @@
+"""Why to believe it: which law predicted, how well it did on what it had not seen."""
+
+from tamis.report import facts, markup, tables, words
+from tamis.schemas import plan
+
+
+def competition(known: facts.Facts) -> markup.Safe:
+    """Held-out error of every law at every budget; the winner stands out."""
+    laws = list(dict.fromkeys(score.law for score in known.plan.laws))
+    found = {(score.budget, score.law): score for score in known.plan.laws}
+    columns = [tables.Column("Samples"), *(tables.Column(law) for law in laws)]
+    columns += [tables.Column("Pilot runs"), tables.Column("Longest pilot")]
+    rows: list[list[object]] = []
+    for b in known.plan.budgets:
+        cells = [_score(found.get((b.samples, law))) for law in laws]
+        rows.append([words.count(b.samples), *cells, words.count(b.measurements), words.count(b.largest_pilot)])
+    return tables.table(columns, rows)
+
+
+def _score(score: plan.LawScore | None) -> object:
+    if score is None or score.held_out_error is None:
+        return markup.tag("em", "chosen") if score and score.chosen else "–"
+    text = f"{score.held_out_error:.4f}"
+    return markup.tag("strong", text, class_="won") if score.chosen else text
+
+
+def notes(known: facts.Facts) -> markup.Safe | None:
+    """What the planner has to say, in its words: what holds for all budgets, then for each."""
+    if not known.plan.notes:
+        return None
+    heads = tuple(f"{words.count(b.samples)} samples: " for b in known.plan.budgets)
+    general = [n for n in known.plan.notes if not n.startswith(heads)]
+    items: list[object] = []
+    for head in heads:
+        own = [n.removeprefix(head) for n in known.plan.notes if n.startswith(head)]
+        if own:
+            items += [markup.tag("dt", head.removesuffix(": ")), *(markup.tag("dd", _sentence(n)) for n in own)]
+    return markup.join(
+        [*(markup.tag("p", n) for n in general), markup.tag("dl", *items, class_="notes") if items else None]
+    )
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:]
+
+
+def parameters(known: facts.Facts) -> markup.Safe:
+    """The winners' parameters, folded away."""
+    parts = [_parameters(score) for score in known.plan.laws if score.chosen]
+    head = markup.tag("summary", "Fitted parameters of the laws that predicted")
+    return markup.tag("details", head, *parts)
+
+
+def _parameters(score: plan.LawScore) -> markup.Safe:
+    columns = [tables.Column("Parameter", number=False), *map(tables.Column, ("Value", "Low", "High"))]
+    rows = [[name, *(f"{v:.4g}" for v in values)] for name, values in score.parameters.items()]
+    head = markup.tag("h4", f"{words.count(score.budget)} samples: {score.law}")
+    return markup.join([head, tables.table(columns, rows, class_="plain")])
