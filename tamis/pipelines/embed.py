@@ -1,11 +1,11 @@
-"""Embed: one unit vector per row, through Beam's RunInference."""
+"""Embed: one unit vector per row, through Beam's RunInference or from the input."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Iterator
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.ml.inference import base
 
 from tamis import embedders, errors, linalg, sidecars, sources
 from tamis.pipelines import engine, session, view
@@ -26,80 +26,79 @@ def embed(run: session.Session) -> None:
     part = section.model_dump(exclude={"device", "allow_cpu", "accelerator"})
     inputs = run.digest("embed", VERSION, part, ["ingest"])
     cut = run.cut()
-    handler = Handler(run.view(), inputs, section)
-    transform = base.RunInference(handler)
-    if section.accelerator:
-        transform = transform.with_resource_hints(accelerator=section.accelerator)
+    write = Write(run.view(), inputs, section.dtype)
     run.per_shard(
         "embed",
         inputs,
         (embeddings.FOLDER,),
-        lambda spans: spans | "embed" >> transform,
+        lambda spans: spans | "embed" >> _transform(write, section),
         cut,
         lambda _: {"dimension": _dimension(run, cut)},
     )
 
 
-class Handler(base.ModelHandler[shards.Span, str, embedders.Embedder]):
-    """Span to its shards' embedding sidecars; the model is loaded once per process."""
+def _transform(write: "Write", section: config.Embed) -> beam.PTransform:
+    if section.backend == "precomputed":
+        return beam.ParDo(Copy(write))
+    from tamis.pipelines import inference
 
-    def __init__(self, seen: view.View, inputs: str, section: config.Embed) -> None:
-        super().__init__()
-        self._view, self._inputs, self._section = seen, inputs, section
+    return inference.transform(write, section)
 
-    def load_model(self) -> Any:  # noqa: ANN401 - an Embedder, or nothing to load
-        with engine.carried():
-            precomputed = self._section.backend == "precomputed"
-            return None if precomputed else embedders.load(self._section)
 
-    def batch_elements_kwargs(self) -> dict[str, int]:
-        """One span at a time: texts are batched inside it, where their order is fixed."""
-        return {"min_batch_size": 1, "max_batch_size": 1}
+@dataclasses.dataclass(frozen=True)
+class Write:
+    """Vectors to embedding sidecars.
 
-    def share_model_across_processes(self) -> bool:
-        return self._section.backend == "sentence-transformers" and self._section.device != "cpu"
+    Attributes:
+      view: Of the index.
+      inputs: Digest of the stage.
+      dtype: On disk.
+    """
 
-    def get_metrics_namespace(self) -> str:
-        return "tamis"
+    view: view.View
+    inputs: str
+    dtype: embeddings.Dtype
 
-    def run_inference(
-        self,
-        batch: Sequence[shards.Span],
-        model: embedders.Embedder | None,
-        inference_args: dict[str, Any] | None = None,
-    ) -> Iterable[str]:
-        with engine.carried():
-            for span in batch:
-                yield from self._write(span, model)
-
-    def _write(self, span: shards.Span, model: embedders.Embedder | None) -> Iterator[str]:
+    def span(self, span: shards.Span, model: embedders.Embedder | None) -> Iterator[str]:
+        """Write the sidecars of a span; without a model, of the vectors in the input."""
         parts: dict[str, list[np.ndarray]] = {s.name: [] for s in span.shards}
-        left = {s.name: self._view.rows(s.name) for s in span.shards}
+        left = {s.name: self.view.rows(s.name) for s in span.shards}
         for shard, x in self._vectors(span, model):
-            parts[shard.name].append(x.astype(self._section.dtype))
+            parts[shard.name].append(x.astype(self.dtype))
             left[shard.name] -= len(x)
             if not left[shard.name]:  # a shard is written as soon as it is whole
                 self._commit(shard, np.concatenate(parts.pop(shard.name)))
                 yield shard.name
         for shard in span.shards:
             if shard.name in parts and not parts[shard.name]:
-                self._commit(shard, np.zeros((0, 1), self._section.dtype))
+                self._commit(shard, np.zeros((0, 1), self.dtype))
 
     def _vectors(
         self, span: shards.Span, model: embedders.Embedder | None
     ) -> Iterator[tuple[shards.Shard, np.ndarray]]:
         if model is None:
-            yield from _precomputed(self._view, span)
+            yield from _precomputed(self.view, span)
             return
-        for shard, batch in self._view.batches(span, (columns.TEXT, columns.ROW)):
+        for shard, batch in self.view.batches(span, (columns.TEXT, columns.ROW)):
             x = model(batch.column(columns.TEXT).to_pylist())
             yield shard, directions(x, shard, batch.column(columns.ROW))
 
     def _commit(self, shard: shards.Shard, x: np.ndarray) -> None:
-        schema = embeddings.schema(x.shape[1], self._section.dtype)
+        schema = embeddings.schema(x.shape[1], self.dtype)
         table = pa.Table.from_arrays([embeddings.column(x)], schema=schema)
         facts = {DIMENSION: str(x.shape[1] if len(x) else 0)}
-        self._view.commit(embeddings.FOLDER, shard.name, table, self._inputs, facts)
+        self.view.commit(embeddings.FOLDER, shard.name, table, self.inputs, facts)
+
+
+class Copy(beam.DoFn):
+    """Span to embedding sidecars of precomputed vectors."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def process(self, span: shards.Span) -> Iterable[str]:
+        with engine.carried():
+            yield from self._write.span(span, None)
 
 
 def directions(x: np.ndarray, shard: shards.Shard, rows: pa.Array) -> np.ndarray:
@@ -122,8 +121,11 @@ def directions(x: np.ndarray, shard: shards.Shard, rows: pa.Array) -> np.ndarray
 
 def _precomputed(seen: view.View, span: shards.Span) -> Iterator[tuple[shards.Shard, np.ndarray]]:
     """The vectors of the accepted rows, straight from the input."""
+    current, known = "", np.zeros(0, np.int64)
     for block in sources.read(span, (columns.EMBEDDING,), dimension=seen.dimension):
-        known = seen.table(block.shard.name, index.FOLDER, [index.ROW])[index.ROW].to_numpy()
+        if block.shard.name != current:
+            current = block.shard.name
+            known = seen.table(current, index.FOLDER, [index.ROW])[index.ROW].to_numpy()
         rows = block.batch.column(columns.ROW).to_numpy()
         kept = block.batch.filter(pa.array(np.isin(rows, known)))
         if kept.num_rows:

@@ -34,7 +34,7 @@ def join(parts: Iterable[Child]) -> Safe:
     return Safe("".join(p if isinstance(p, Safe) else text(p) for p in parts if p is not None))
 
 
-def tag(name: str, *children: Child, **attributes: Attribute) -> Safe:
+def tag(name: str, /, *children: Child, **attributes: Attribute) -> Safe:
     """An element.
 
     Args:
