@@ -107,8 +107,8 @@ def run(
 def _run(
     document: config.Run, *, args: tuple[str, ...] = (), redo: bool = False, style: str = "auto"
 ) -> None:
-    from tamis.pipelines import chain, estimate
     from tamis import report as pages
+    from tamis.pipelines import chain, estimate
 
     reporter = _reporter(style)
     estimate.estimate(document).check(document.run)
@@ -213,8 +213,8 @@ def _plan_table(made: plan_schema.Plan) -> rich.table.Table:
 def report(file: Run) -> None:
     """Write report.html again."""
     document = load(file)
-    from tamis.pipelines import chain
     from tamis import report as pages
+    from tamis.pipelines import chain
 
     with chain.opened(document) as here:
         pages.report(here)
@@ -271,13 +271,13 @@ def explain(file: Run) -> None:
         table.add_row(stage, f"{seconds:,.0f}", "yes" if committed else "")
     out.print(table)
     rows = ", ".join(f"{name} {n:,}" for name, n in found.rows.items())
-    out.print(f"rows     {rows}, about", markup=False)
+    out.print(f"rows     about {rows}", markup=False)
     free = estimate.free_disk(document.run)
     have = estimate.size(estimate.available_memory())
     out.print(f"memory   {estimate.size(found.memory)} a worker at the peak, of {have}")
     disk = f", of {estimate.size(free)}" if free is not None else ""
     out.print(f"disk     {estimate.size(found.disk)}{disk}")
-    out.print(f"time     {sum(found.seconds.values()):,.0f} s on {document.runner.workers} workers")
+    out.print(f"time     {sum(found.seconds.values()):,.0f} s on {document.runner.workers} core(s)")
     found.check(document.run)
 
 

@@ -143,9 +143,9 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
         "score": len(document.score) * supply / _RATES["score"],
         "dedup": supply / _RATES["dedup"],
         "tier": supply / _RATES["tier"],
-        "select": supply * len(document.plan.budgets) / _RATES["select"],
         "pilot": 0.0 if document.plan.measurements else design.MAX_COST / _SAMPLES_PER_SECOND,
         "plan": 5.0,
+        "select": supply * len(document.plan.budgets) / _RATES["select"],
         "check": 3 * document.check.seeds * sum(document.plan.budgets) / _SAMPLES_PER_SECOND,
     }
     return {stage: _SECONDS_PER_STAGE + seconds / cores for stage, seconds in rates.items()}

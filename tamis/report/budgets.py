@@ -11,7 +11,6 @@ def overview(known: facts.Facts) -> markup.Safe:
         tables.Column("Samples"),
         tables.Column("Strategy", number=False),
         tables.Column("Predicted"),
-        tables.Column("Interval"),
     ]
     if checked:
         columns += [
@@ -22,7 +21,9 @@ def overview(known: facts.Facts) -> markup.Safe:
     rows = []
     for b in known.plan.budgets:
         row: list[object] = [
-            words.count(b.samples), b.strategy, words.error(b.predicted_error), words.interval(b.interval)
+            words.count(b.samples),
+            markup.tag("span", b.strategy, class_="long"),
+            _predicted(b),
         ]
         if checked:
             row += _measured(checked.get(b.samples))
@@ -52,6 +53,11 @@ def _measured(found: check.Budget | None) -> list[object]:
         return ["–"] * 4
     sure = markup.tag("strong", _with_error(found.chosen))
     return [sure, _with_error(found.random), _with_error(found.everything), words.signed(found.gain)]
+
+
+def _predicted(budget: plan.Budget) -> markup.Safe:
+    within = markup.tag("small", f" {words.interval(budget.interval)}")
+    return markup.join([words.error(budget.predicted_error), within])
 
 
 def _with_error(found: check.Measured) -> markup.Safe:

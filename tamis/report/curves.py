@@ -14,7 +14,11 @@ Mark = Callable[[float, float], markup.Safe]
 def figure(known: facts.Facts) -> markup.Safe:
     """Error against budget, with what the marks mean and what to see."""
     return frame.figure(
-        "Error against budget", _caption(known), lambda size: draw(known, size), _key(known), _sentences(known)
+        "Error against budget",
+        _caption(known),
+        lambda size: draw(known, size),
+        key=_key(known),
+        more=_sentences(known),
     )
 
 
@@ -23,7 +27,7 @@ def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
     area = frame.frame(known.plan, size, 40, 420)
     y = _scale(known, area)
     parts = [
-        frame.rows(area, y, words.error, 6),
+        frame.rows(area, y, words.axis, 6),
         _chance(known, area, y),
         _pilots(known, area),
         frame.crossings(area, known.plan),

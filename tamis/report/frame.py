@@ -84,13 +84,18 @@ def frame(made: plan.Plan, size: Size, top: float, height: float) -> Frame:
 
 
 def figure(
-    title: str, note: object, draw: Callable[[Size], markup.Safe], *more: object
+    title: str,
+    note: object,
+    draw: Callable[[Size], markup.Safe],
+    *,
+    key: markup.Safe | None = None,
+    more: markup.Safe | None = None,
 ) -> markup.Safe:
-    """A chart in every size, under its title and above what to see in it."""
-    head = markup.tag("h3", title)
+    """A chart in every size, under its title and key and above what to see in it."""
+    head = markup.join([markup.tag("h3", title), key])
     plots = [markup.tag("div", draw(size), class_=f"plot {size.name}") for size in SIZES]
     caption = markup.tag("figcaption", note)
-    return markup.tag("figure", head, *plots, *more, caption)
+    return markup.tag("figure", head, *plots, more, caption)
 
 
 def svg(width: float, height: float, label: str, *children: object) -> markup.Safe:

@@ -57,9 +57,9 @@ def _drawing(
     curves: list[facts.Curve], i: int, x: scales.Scale, y: scales.Scale
 ) -> list[markup.Safe]:
     parts = []
-    for value in scales.ticks(y, 3):
+    for value in scales.ticks(y, 4):
         parts.append(frame.line("grid", _LEFT, y(value), _RIGHT, y(value)))
-        parts.append(frame.label(words.error(value).rstrip("0"), _LEFT - 6, y(value) + 4, class_="tick", anchor="end"))
+        parts.append(frame.label(words.axis(value), _LEFT - 6, y(value) + 4, class_="tick", anchor="end"))
     values = scales.ticks(x, 3)
     texts = [words.short(v) for v in values]
     shown = scales.apart([x(v) for v in values], [words.width(t, 12) for t in texts], 6)

@@ -27,6 +27,12 @@ def error(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
+def axis(value: float) -> str:
+    """An error beside an axis, as short as it goes: `0.35`, `0.325`."""
+    text = f"{value:.3f}"
+    return text.removesuffix("0")
+
+
 def signed(value: float) -> str:
     """`+0.053`, with a real minus."""
     return f"{value:+.3f}".replace("-", "−")

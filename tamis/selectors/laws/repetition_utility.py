@@ -172,7 +172,8 @@ def _utilities(
     above = np.maximum(cells.error - d, 1e-9)
     weighted = rows * (above / cells.sigma)[:, None] ** 2
     left = weighted.T @ rows
-    ridge = 1e-6 * np.trace(left) * np.eye(cells.k)
+    # All rows are 0 where every run has one length and a undoes its logarithm.
+    ridge = 1e-6 * max(np.trace(left), 1e-9) * np.eye(cells.k)
     b = np.clip(np.linalg.solve(left + ridge, weighted.T @ np.log(above)), 1e-3, 2.0)
     miss = (d + np.exp(np.minimum(rows @ b, 50)) - cells.error) / cells.sigma
     return b, float(miss @ miss)
