@@ -1,6 +1,7 @@
 """One live line per stage on a terminal, JSON lines elsewhere, nothing when quiet."""
 
 import contextlib
+import dataclasses
 import json
 import sys
 import threading
@@ -17,28 +18,40 @@ Style = Literal["auto", "rich", "json", "quiet"]
 Count = Callable[[], int]  # rows committed so far
 
 
+@dataclasses.dataclass
+class Outcome:
+    """How far a stage is and, when it is done, what it says; the stage may change any of it.
+
+    Attributes:
+      total: Things to do.
+      count: Things done so far, by looking at the run folder: the same on any runner.
+      unit: What they are.
+      rejected: Rows set aside.
+      note: In a few words.
+    """
+
+    total: int
+    count: Count
+    unit: str = "rows"
+    rejected: int = 0
+    note: str = ""
+
+
 class Reporter(Protocol):
     """Shows how far a stage is."""
 
     def stage(
         self, name: str, total: int, count: Count, *, reused: int = 0
-    ) -> contextlib.AbstractContextManager["Outcome"]:
+    ) -> contextlib.AbstractContextManager[Outcome]:
         """Show stage `name` while the block runs.
 
         Args:
           name: The stage.
           total: Rows it has to do.
-          count: Rows committed so far, by looking at the run folder: the same on any runner.
+          count: Rows committed so far.
           reused: Shards kept from an earlier run.
         """
         ...
-
-
-class Outcome:
-    """What the stage says when it is done, set by the block."""
-
-    note = ""
-    rejected = 0
 
 
 def reporter(style: Style, stream: TextIO | None = None) -> Reporter:
@@ -54,7 +67,7 @@ def reporter(style: Style, stream: TextIO | None = None) -> Reporter:
 class _Quiet:
     @contextlib.contextmanager
     def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
-        yield Outcome()
+        yield Outcome(total, count)
 
 
 class _Json:
@@ -63,21 +76,21 @@ class _Json:
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
-        started, outcome = time.monotonic(), Outcome()
+        started, outcome = time.monotonic(), Outcome(total, count)
         self._say({"stage": name, "event": "start", "rows": total, "reused_shards": reused})
         # A long stage must show signs of life; a short one should be two lines.
-        with _polling(lambda: self._beat(name, total, count, started), every=5.0):
+        with _polling(lambda: self._beat(name, outcome, started), every=5.0):
             yield outcome
         seconds = round(time.monotonic() - started, 3)
-        done = {"stage": name, "event": "done", "rows": total, "seconds": seconds}
+        done = {"stage": name, "event": "done", outcome.unit: outcome.total, "seconds": seconds}
         self._say(done | {"rejected": outcome.rejected, "note": outcome.note})
 
-    def _beat(self, name: str, total: int, count: Count, started: float) -> None:
-        done, seconds = count(), time.monotonic() - started
+    def _beat(self, name: str, outcome: Outcome, started: float) -> None:
+        done, seconds = outcome.count(), time.monotonic() - started
         rate = done / seconds if seconds else 0.0
-        eta = round((total - done) / rate, 1) if rate else None
-        beat = {"stage": name, "event": "progress", "done": done, "rows": total}
-        self._say(beat | {"rows_per_second": round(rate, 1), "eta_seconds": eta})
+        eta = round((outcome.total - done) / rate, 1) if rate else None
+        beat = {"stage": name, "event": "progress", "done": done, outcome.unit: outcome.total}
+        self._say(beat | {"per_second": round(rate, 1), "eta_seconds": eta})
 
     def _say(self, event: dict) -> None:
         self._stream.write(json.dumps(event) + "\n")
@@ -90,30 +103,41 @@ class _Rich:
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
-        outcome = Outcome()
+        outcome = Outcome(total, count)
         with rich.progress.Progress(
-            rich.progress.TextColumn("{task.description:<8}"),
+            rich.progress.TextColumn("{task.description:<17}"),
             rich.progress.BarColumn(24),
-            rich.progress.TextColumn("{task.completed:>9,.0f} rows"),
+            rich.progress.TextColumn("{task.fields[done]:>20}"),
             rich.progress.TextColumn("{task.fields[rate]:>11}"),
             rich.progress.TimeElapsedColumn(),
-            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[eta]:>12}"),
             rich.progress.TextColumn("[dim]{task.fields[note]}"),
             console=self._console,
         ) as bar:
             note = f"{reused} shards reused" if reused else ""
-            task = bar.add_task(name, total=max(total, 1), note=note, rate="")
+            task = bar.add_task(name, total=None, note=note, rate="", eta="", done="")
             started = time.monotonic()
 
-            def look(done: int | None = None) -> None:
-                done = count() if done is None else done
-                rate = done / max(time.monotonic() - started, 1e-9)
-                bar.update(task, completed=done, rate=f"{rate:,.0f}/s")
+            def look() -> None:
+                done, seconds = outcome.count(), time.monotonic() - started
+                fresh = done / max(seconds, 1e-9)
+                left = (outcome.total - done) / fresh if done else 0
+                bar.update(
+                    task,
+                    total=outcome.total or None,
+                    completed=done,
+                    done=f"{done:,} {outcome.unit}" if outcome.total else "",
+                    rate=f"{fresh:,.0f}/s" if done and not reused else "",
+                    eta=f"{left:,.0f} s left" if done and left > 1 else "",
+                )
 
             with _polling(look, every=POLL_SECONDS):
                 yield outcome
-            look(max(total, 1))
-            bar.update(task, note=_notes(note, outcome))
+            outcome.count = lambda: outcome.total
+            look()
+            notes = _notes(note, outcome)
+            bar.update(task, total=max(outcome.total, 1), completed=max(outcome.total, 1))
+            bar.update(task, note=notes, eta="")
 
 
 def _notes(note: str, outcome: Outcome) -> str:

@@ -195,7 +195,7 @@ def measure(
       Shape (runs,).
     """
     errors = np.empty(len(runs))
-    for members in _chunks(runs):
+    for members in chunks(runs):
         orders = np.stack([run_stream(runs[i], pools, seed) for i in members])
         learned = train(
             *train_set, orders, classes=classes, learning_rate=learning_rate, batch=batch
@@ -204,7 +204,7 @@ def measure(
     return errors
 
 
-def _chunks(runs: Sequence[design.Run]) -> Iterator[list[int]]:
+def chunks(runs: Sequence[design.Run]) -> Iterator[list[int]]:
     """Indices of runs of one length, as many as fit in `CHUNK_BYTES`."""
     lengths = sorted({run.samples for run in runs})
     for samples in lengths:

@@ -58,6 +58,8 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     rows = pool.gather(run, NAME, pool.First(chosen), cells, names)
     target = pool.target(run, names)
     pools = [np.flatnonzero(rows.stratum == i) for i in range(len(cells.cells))]
+    outcome.total, outcome.unit = len(runs), "trainings"
+    outcome.count = lambda: _trained(run, runs)
     found = _train(run, rows, target, runs, pools, len(names))
     table = measurements.table(
         cells.names,
@@ -70,7 +72,6 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     )
     storage.write_atomic(url(run), sidecars.encode(table, {}))
     storage.remove_tree(storage.join(run.root, "scratch"))
-    outcome.note = f"{len(runs)} trainings"
     trained = sum(r.samples for r in runs)
     return {"trainings": len(runs), "samples": trained, "largest": most}
 
@@ -101,7 +102,7 @@ def _train(
         artifacts.write(storage.join(folder, "x.npy"), rows.x)
     options = (run.config.pilot.learning_rate, run.config.pilot.batch)
     probe = Probe(folder, len(pools), run.seed, classes, options)
-    chunks = _chunks(runs, run.config.runner.workers)
+    chunks = [(i, [runs[j] for j in part]) for i, part in enumerate(linear_probe.chunks(runs))]
     run.execute(
         lambda p: (
             p
@@ -112,15 +113,17 @@ def _train(
     )
     parts = [storage.read_bytes(_errors(folder, i)) for i, _ in chunks]
     found = np.empty(len(runs))
-    for (i, _), part in zip(chunks, parts, strict=True):
-        found[i :: len(chunks)] = json.loads(part)
+    for members, part in zip(linear_probe.chunks(runs), parts, strict=True):
+        found[members] = json.loads(part)
     return found
 
 
-def _chunks(runs: Sequence[design.Run], workers: int) -> list[tuple[int, list[design.Run]]]:
-    """Every worker gets short and long runs alike; a run's result does not depend on its chunk."""
-    n = min(len(runs), workers)
-    return [(i, list(runs[i::n])) for i in range(n)]
+def _trained(run: session.Session, runs: Sequence[design.Run]) -> int:
+    """Trainings whose errors are written."""
+    sizes = [len(members) for members in linear_probe.chunks(runs)]
+    folder = pool.scratch(run, NAME)
+    done = [n for n in storage.listing(folder, ".json") if n.startswith("errors-")]
+    return sum(sizes[int(n.removeprefix("errors-").removesuffix(".json"))] for n in done)
 
 
 def _errors(folder: str, chunk: int) -> str:

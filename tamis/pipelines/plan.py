@@ -54,5 +54,5 @@ def _plan(run: session.Session, outcome: progress.Outcome) -> dict:
         seed=run.seed,
     )
     storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
-    outcome.note = made.budgets[0].law if len(made.budgets) == 1 else ""
+    outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
     return {"summary": made.summary}

@@ -52,7 +52,12 @@ def _measured(found: check.Budget | None) -> list[object]:
     if found is None:
         return ["–"] * 4
     sure = markup.tag("strong", _with_error(found.chosen))
-    return [sure, _with_error(found.random), _with_error(found.everything), words.signed(found.gain)]
+    return [
+        sure,
+        _with_error(found.random),
+        _with_error(found.everything),
+        words.signed(found.gain),
+    ]
 
 
 def _predicted(budget: plan.Budget) -> markup.Safe:
@@ -77,7 +82,13 @@ def _card(made: plan.Plan, budget: plan.Budget, found: check.Budget | None) -> m
     head = markup.tag("h3", f"{words.count(budget.samples)} samples")
     told = markup.tag("p", budget.summary, class_="summary")
     return markup.tag(
-        "article", head, told, _bar(budget, numbers), _allocation(made, budget, numbers), _verdict(found), class_="card"
+        "article",
+        head,
+        told,
+        _bar(budget, numbers),
+        _allocation(made, budget, numbers),
+        _verdict(found),
+        class_="card",
     )
 
 
@@ -94,19 +105,24 @@ def _bar(budget: plan.Budget, numbers: dict[str, int]) -> markup.Safe:
     return markup.tag("div", *parts, class_="bar", aria_hidden="true")
 
 
-def _allocation(
-    made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]
-) -> markup.Safe:
+def _allocation(made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]) -> markup.Safe:
     supply = {s.name: s.supply for s in made.strata}
     columns = [tables.Column("Stratum", number=False)]
     columns += [tables.Column(t) for t in ("Share", "Quota", "Rows used", "Epochs")]
     rows: list[list[object]] = []
     for a in budget.allocation:
-        name = markup.join([palette.chip(numbers.get(a.stratum, 0)), markup.tag("span", a.stratum, class_="long")])
-        used = markup.join(
-            [words.count(a.rows), markup.tag("small", f" of {words.count(supply.get(a.stratum, a.rows))}")]
+        name = markup.join(
+            [palette.chip(numbers.get(a.stratum, 0)), markup.tag("span", a.stratum, class_="long")]
         )
-        rows.append([name, words.percent(a.share), words.count(a.quota), used, words.times(a.epochs)])
+        used = markup.join(
+            [
+                words.count(a.rows),
+                markup.tag("small", f" of {words.count(supply.get(a.stratum, a.rows))}"),
+            ]
+        )
+        rows.append(
+            [name, words.percent(a.share), words.count(a.quota), used, words.times(a.epochs)]
+        )
     unused = [s.name for s in made.strata if s.name not in {a.stratum for a in budget.allocation}]
     left = markup.tag("p", f"Not used: {', '.join(unused)}.", class_="unused") if unused else None
     return markup.join([tables.table(columns, rows, class_="plain"), left])

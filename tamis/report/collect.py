@@ -36,7 +36,9 @@ def gather(run: session.Session) -> facts.Facts:
         versions=_versions(run),
         seed=run.seed,
         git=run.ledger.get("git", ""),
-        config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        config=yaml.safe_dump(
+            run.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        ),
     )
 
 
@@ -61,7 +63,7 @@ def curves(table: pa.Table, order: list[str]) -> tuple[facts.Curve, ...]:
         i = names.index(name)
         alone = weights[:, i] >= _WHOLE
         rows = np.unique(supply[alone, i])[::-1]
-        for unique in (rows if len(rows) <= _LINES else rows[[0, -1]]):
+        for unique in rows if len(rows) <= _LINES else rows[[0, -1]]:
             at = alone & (supply[:, i] == unique)
             seen, group = np.unique(samples[at], return_inverse=True)
             if len(seen) < 2:
@@ -91,7 +93,9 @@ def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
 def _seconds(run: session.Session) -> tuple[tuple[str, float], ...]:
     entries = run.ledger["stages"]
     done = sorted(entries, key=lambda name: entries[name].get("finished", ""))
-    return tuple((name, float(entries[name].get("seconds", 0.0))) for name in done if name != "report")
+    return tuple(
+        (name, float(entries[name].get("seconds", 0.0))) for name in done if name != "report"
+    )
 
 
 def _versions(run: session.Session) -> tuple[tuple[str, str], ...]:

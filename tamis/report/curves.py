@@ -101,7 +101,9 @@ def _measured(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.
     for b in known.check.budgets if known.check else []:
         at = area.x(b.samples)
         kinds: tuple[tuple[check.Measured, Mark], ...] = (
-            (b.everything, diamond), (b.random, square), (b.chosen, dot),
+            (b.everything, diamond),
+            (b.random, square),
+            (b.chosen, dot),
         )
         for found, mark in kinds:
             if found.standard_error:
@@ -136,7 +138,14 @@ def _pilots(known: facts.Facts, area: frame.Frame) -> markup.Safe:
     stop = area.x(min(longest, area.x.high))
     text = f"pilots ran to {words.count(longest)}"
     parts = [
-        markup.tag("rect", class_="pilots", x=area.left, y=area.bottom - 7, width=stop - area.left, height=7),
+        markup.tag(
+            "rect",
+            class_="pilots",
+            x=area.left,
+            y=area.bottom - 7,
+            width=stop - area.left,
+            height=7,
+        ),
         frame.line("pilots-end", stop, area.bottom - 14, stop, area.bottom),
     ]
     if words.width(text, 12) < stop - area.left - 8:
@@ -158,9 +167,15 @@ def _chance(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.Sa
 
 def _key(known: facts.Facts) -> markup.Safe:
     """The marks, in words."""
+
     def item(drawing: markup.Safe, words_: str) -> markup.Safe:
         box = markup.tag(
-            "svg", drawing, xmlns="http://www.w3.org/2000/svg", viewBox="0 0 22 16", class_="glyph", aria_hidden="true"
+            "svg",
+            drawing,
+            xmlns="http://www.w3.org/2000/svg",
+            viewBox="0 0 22 16",
+            class_="glyph",
+            aria_hidden="true",
         )
         return markup.tag("span", box, words_)
 

@@ -52,7 +52,11 @@ class _Nearest:
         x = scores.astype(np.float64)
         away = self._away(x)
         near = np.argsort(away, kind="stable")[:_EACH]
-        found = [_Place(float(away[i]), float(x[i]), shard, start + int(i)) for i in near if away[i] < np.inf]
+        found = [
+            _Place(float(away[i]), float(x[i]), shard, start + int(i))
+            for i in near
+            if away[i] < np.inf
+        ]
         order = sorted([*self.kept, *found], key=lambda p: (p.away, p.shard, p.i))
         self.kept = order[:_EACH]
 
@@ -109,7 +113,14 @@ def _thresholds(run: session.Session, cut: Sequence[shards.Shard]) -> list[_Ques
             sides = f"just inside tier {number}", f"just below, in tier {number + 1}"
             title = f"{group}: between tier {number} and tier {number + 1}, at {edge:.3f}"
             asked.append(
-                _Question(title, sides, _Nearest(edge, above=True), _Nearest(edge, above=False), group, rated)
+                _Question(
+                    title,
+                    sides,
+                    _Nearest(edge, above=True),
+                    _Nearest(edge, above=False),
+                    group,
+                    rated,
+                )
             )
     return asked
 
@@ -176,7 +187,11 @@ def _texts(
     found = {}
     for n, rows in sorted(wanted.items()):
         at = sorted(rows)
-        named = run.view().table(looked[n].name, index.FOLDER, [index.UID, index.ROW]).take(pa.array(at))
+        named = (
+            run.view()
+            .table(looked[n].name, index.FOLDER, [index.UID, index.ROW])
+            .take(pa.array(at))
+        )
         text = _read(run, looked[n], named[index.ROW].to_numpy())
         for i, uid, words in zip(at, named[index.UID].to_pylist(), text, strict=True):
             found[n, i] = (uid, words)

@@ -102,7 +102,12 @@ def svg(width: float, height: float, label: str, *children: object) -> markup.Sa
     """A drawing that scales with its box."""
     box = f"0 0 {width:.0f} {height:.0f}"
     return markup.tag(
-        "svg", *children, xmlns="http://www.w3.org/2000/svg", viewBox=box, role="img", aria_label=label
+        "svg",
+        *children,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=box,
+        role="img",
+        aria_label=label,
     )
 
 
@@ -126,7 +131,9 @@ def label(
     )
 
 
-def rows(area: Frame, y: scales.Scale, write: Callable[[float], str], about: int = 5) -> markup.Safe:
+def rows(
+    area: Frame, y: scales.Scale, write: Callable[[float], str], about: int = 5
+) -> markup.Safe:
     """Horizontal grid lines with their values."""
     parts = []
     for value in scales.ticks(y, about):
@@ -192,12 +199,8 @@ def crossings(area: Frame, made: plan.Plan, *, numbered: bool = True) -> markup.
         parts.append(line("crossing", at, area.top, at, area.bottom))
         if numbered:
             parts.append(line("crossing", head, area.top - 10, at, area.top))
-            parts.append(
-                markup.tag("circle", class_="badge", cx=head, cy=area.top - 18, r=8.5)
-            )
-            parts.append(
-                label(i, head, area.top - 14, class_="badge-number", anchor="middle")
-            )
+            parts.append(markup.tag("circle", class_="badge", cx=head, cy=area.top - 18, r=8.5))
+            parts.append(label(i, head, area.top - 14, class_="badge-number", anchor="middle"))
     return markup.join(parts)
 
 

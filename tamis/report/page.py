@@ -70,14 +70,33 @@ def _headlines(known: facts.Facts) -> list[markup.Safe]:
             (
                 "largest gain over random rows",
                 words.signed(best.gain),
-                f"at {words.count(best.samples)} samples; never below {least}" if len(gains) > 1 else "measured",
+                f"at {words.count(best.samples)} samples; never below {least}"
+                if len(gains) > 1
+                else "measured",
             )
         )
-        found.append(("largest miss of a prediction", words.error(miss), f"over {len(gains)} trained budgets"))
+        found.append(
+            (
+                "largest miss of a prediction",
+                words.error(miss),
+                f"over {len(gains)} trained budgets",
+            )
+        )
     supply = sum(s.supply for s in known.plan.strata)
-    found.append(("unique rows to choose from", words.count(supply), f"in {_plural(len(known.plan.strata), 'stratum', 'strata')}"))
+    found.append(
+        (
+            "unique rows to choose from",
+            words.count(supply),
+            f"in {_plural(len(known.plan.strata), 'stratum', 'strata')}",
+        )
+    )
     return [
-        markup.tag("div", markup.tag("dt", what), markup.tag("dd", value), markup.tag("dd", more, class_="more"))
+        markup.tag(
+            "div",
+            markup.tag("dt", what),
+            markup.tag("dd", value),
+            markup.tag("dd", more, class_="more"),
+        )
         for what, value, more in found
     ]
 
@@ -107,7 +126,11 @@ def _trust(known: facts.Facts) -> markup.Safe:
         "The numbers are their root mean squared error; the law in bold predicts that budget."
     )
     return _section(
-        "Which law predicted", note, trust.competition(known), trust.notes(known), trust.parameters(known)
+        "Which law predicted",
+        note,
+        trust.competition(known),
+        trust.notes(known),
+        trust.parameters(known),
     )
 
 
@@ -123,8 +146,12 @@ def _examples(known: facts.Facts) -> markup.Safe:
 
 def _rows(known: facts.Facts) -> markup.Safe:
     balance = rows.balance(known)
-    note = "Every row of the inputs is in exactly one column, so each line adds up." if balance else ""
-    heads = [markup.tag("h3", t) for t in ("Where every row went", "By source", "Supply of each stratum")]
+    note = (
+        "Every row of the inputs is in exactly one column, so each line adds up." if balance else ""
+    )
+    heads = [
+        markup.tag("h3", t) for t in ("Where every row went", "By source", "Supply of each stratum")
+    ]
     sources = rows.intake(known)
     return _section(
         "The account of the rows",
@@ -144,7 +171,9 @@ def _run(known: facts.Facts) -> markup.Safe:
         for name, s in known.seconds
     ]
     config = markup.tag(
-        "details", markup.tag("summary", "The run file, with every default"), markup.tag("pre", known.config)
+        "details",
+        markup.tag("summary", "The run file, with every default"),
+        markup.tag("pre", known.config),
     )
     return _section(
         "The run",
@@ -162,7 +191,10 @@ def _section(title: str, note: str, *children: object) -> markup.Safe:
 
 
 def _foot() -> markup.Safe:
-    return markup.tag("footer", f"Written by tamis {__version__}. This page is one file; nothing was fetched to show it.")
+    return markup.tag(
+        "footer",
+        f"Written by tamis {__version__}. This page is one file; nothing was fetched to show it.",
+    )
 
 
 def _plural(n: int, one: str, many: str) -> str:

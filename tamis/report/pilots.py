@@ -35,7 +35,9 @@ def figure(known: facts.Facts) -> markup.Safe | None:
 def _panel(curves: list[facts.Curve], i: int, x: scales.Scale, y: scales.Scale) -> markup.Safe:
     full = curves[0]
     head = markup.tag("h4", palette.chip(i), markup.tag("span", full.stratum))
-    drawing = frame.svg(_WIDTH, _HEIGHT, f"Pilots on {full.stratum} alone", *_drawing(curves, i, x, y))
+    drawing = frame.svg(
+        _WIDTH, _HEIGHT, f"Pilots on {full.stratum} alone", *_drawing(curves, i, x, y)
+    )
     return markup.tag("div", head, drawing, markup.tag("p", story(full)), class_="panel")
 
 
@@ -59,7 +61,9 @@ def _drawing(
     parts = []
     for value in scales.ticks(y, 4):
         parts.append(frame.line("grid", _LEFT, y(value), _RIGHT, y(value)))
-        parts.append(frame.label(words.axis(value), _LEFT - 6, y(value) + 4, class_="tick", anchor="end"))
+        parts.append(
+            frame.label(words.axis(value), _LEFT - 6, y(value) + 4, class_="tick", anchor="end")
+        )
     values = scales.ticks(x, 3)
     texts = [words.short(v) for v in values]
     shown = scales.apart([x(v) for v in values], [words.width(t, 12) for t in texts], 6)
@@ -86,6 +90,8 @@ def _line(
     for (px, py), n in zip(points, curve.samples, strict=True):
         fill = f"fill:var(--s{i})" if n > curve.supply else "fill:var(--paper)"
         parts.append(
-            markup.tag("circle", class_="pilot", cx=px, cy=py, r=3.0, style=f"{fill};{palette.stroke(i)}")
+            markup.tag(
+                "circle", class_="pilot", cx=px, cy=py, r=3.0, style=f"{fill};{palette.stroke(i)}"
+            )
         )
     return parts

@@ -16,7 +16,17 @@ def balance(known: facts.Facts) -> markup.Safe | None:
         tables.Column("Rejected", sign="+"),
     ]
     rows = [
-        [words.count(n) for n in (b.samples, b.rows, b.selected, b.not_selected, b.duplicate, sum(b.rejected.values()))]
+        [
+            words.count(n)
+            for n in (
+                b.samples,
+                b.rows,
+                b.selected,
+                b.not_selected,
+                b.duplicate,
+                sum(b.rejected.values()),
+            )
+        ]
         for b in known.balance
     ]
     return tables.table(columns, rows, class_="sums")
@@ -34,7 +44,12 @@ def intake(known: facts.Facts) -> markup.Safe | None:
         *(tables.Column(r.replace("_", " "), sign="+") for r in reasons),
     ]
     rows = [
-        [i.source, words.count(i.rows), words.count(i.accepted), *(words.count(i.rejected.get(r, 0)) for r in reasons)]
+        [
+            i.source,
+            words.count(i.rows),
+            words.count(i.accepted),
+            *(words.count(i.rejected.get(r, 0)) for r in reasons),
+        ]
         for i in known.intake
     ]
     return tables.table(columns, rows, class_="sums")
@@ -43,10 +58,18 @@ def intake(known: facts.Facts) -> markup.Safe | None:
 def supply(known: facts.Facts) -> markup.Safe:
     """Unique rows of every stratum, with a bar."""
     most = max((s.supply for s in known.plan.strata), default=1)
-    columns = [tables.Column("Stratum", number=False), tables.Column("Unique rows"), tables.Column("", number=False)]
+    columns = [
+        tables.Column("Stratum", number=False),
+        tables.Column("Unique rows"),
+        tables.Column("", number=False),
+    ]
     rows = []
     for i, s in enumerate(known.plan.strata):
-        bar = markup.tag("i", style=f"width:{100 * s.supply / max(most, 1):.1f}%;background:var(--s{i})", class_="length")
+        bar = markup.tag(
+            "i",
+            style=f"width:{100 * s.supply / max(most, 1):.1f}%;background:var(--s{i})",
+            class_="length",
+        )
         name = markup.join([palette.chip(i), markup.tag("span", s.name, class_="long")])
         rows.append([name, words.count(s.supply), bar])
     return tables.table(columns, rows, class_="plain supply")
@@ -61,7 +84,9 @@ def examples(known: facts.Facts) -> markup.Safe | None:
 
 def _contrast(found: facts.Contrast) -> markup.Safe:
     head = markup.tag("summary", found.title)
-    sides = markup.tag("div", _side(found.upper, found.above), _side(found.lower, found.below), class_="sides")
+    sides = markup.tag(
+        "div", _side(found.upper, found.above), _side(found.lower, found.below), class_="sides"
+    )
     return markup.tag("details", head, sides, open="open", class_="contrast")
 
 

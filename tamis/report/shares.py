@@ -103,7 +103,9 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
     area = frame.frame(known.plan, size, 10, 190)
     lines = passes(known)
     values = [v for series in lines.values() for _, v in series]
-    y = scales.logarithmic([max(min([*values, 0.5]), 0.01), max([*values, 2.0])], area.bottom, area.top + 6)
+    y = scales.logarithmic(
+        [max(min([*values, 0.5]), 0.01), max([*values, 2.0])], area.bottom, area.top + 6
+    )
     once = y(1)
     parts: list[object] = [
         frame.rows(area, y, words.times, 4),
@@ -122,7 +124,9 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
         if series[-1][0] == known.plan.frontier[-1].samples:
             names.append(frame.Label(text, points[-1][1], palette.ink(i)))
     parts += [frame.budgets(area, known.plan), frame.ends(area, names)]
-    return frame.svg(size.width, area.bottom + 48, "Passes over each stratum against budget", *parts)
+    return frame.svg(
+        size.width, area.bottom + 48, "Passes over each stratum against budget", *parts
+    )
 
 
 def passes(known: facts.Facts) -> dict[int, list[tuple[int, float]]]:
@@ -148,7 +152,12 @@ def _at_budget(
         return None
     title = f"{stratum.name}, {words.count(samples)} samples: {words.times(value)}"
     return markup.tag(
-        "circle", markup.tag("title", title), cx=area.x(samples), cy=y(value), r=3.5, style=palette.fill(i)
+        "circle",
+        markup.tag("title", title),
+        cx=area.x(samples),
+        cy=y(value),
+        r=3.5,
+        style=palette.fill(i),
     )
 
 

@@ -25,7 +25,9 @@ def table(
     columns: Sequence[Column], rows: Sequence[Sequence[object]], *, class_: str = ""
 ) -> markup.Safe:
     """Rows under headings; the first column names the row."""
-    head = markup.tag("tr", *(markup.tag("th", c.title, class_=_class(c), scope="col") for c in columns))
+    head = markup.tag(
+        "tr", *(markup.tag("th", c.title, class_=_class(c), scope="col") for c in columns)
+    )
     body = [markup.tag("tr", *_cells(columns, row)) for row in rows]
     whole = markup.tag(
         "table", markup.tag("thead", head), markup.tag("tbody", *body), class_=class_ or None

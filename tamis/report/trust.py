@@ -13,7 +13,14 @@ def competition(known: facts.Facts) -> markup.Safe:
     rows: list[list[object]] = []
     for b in known.plan.budgets:
         cells = [_score(found.get((b.samples, law))) for law in laws]
-        rows.append([words.count(b.samples), *cells, words.count(b.measurements), words.count(b.largest_pilot)])
+        rows.append(
+            [
+                words.count(b.samples),
+                *cells,
+                words.count(b.measurements),
+                words.count(b.largest_pilot),
+            ]
+        )
     return tables.table(columns, rows)
 
 
@@ -34,9 +41,15 @@ def notes(known: facts.Facts) -> markup.Safe | None:
     for head in heads:
         own = [n.removeprefix(head) for n in known.plan.notes if n.startswith(head)]
         if own:
-            items += [markup.tag("dt", head.removesuffix(": ")), *(markup.tag("dd", _sentence(n)) for n in own)]
+            items += [
+                markup.tag("dt", head.removesuffix(": ")),
+                *(markup.tag("dd", _sentence(n)) for n in own),
+            ]
     return markup.join(
-        [*(markup.tag("p", n) for n in general), markup.tag("dl", *items, class_="notes") if items else None]
+        [
+            *(markup.tag("p", n) for n in general),
+            markup.tag("dl", *items, class_="notes") if items else None,
+        ]
     )
 
 
@@ -52,7 +65,10 @@ def parameters(known: facts.Facts) -> markup.Safe:
 
 
 def _parameters(score: plan.LawScore) -> markup.Safe:
-    columns = [tables.Column("Parameter", number=False), *map(tables.Column, ("Value", "Low", "High"))]
+    columns = [
+        tables.Column("Parameter", number=False),
+        *map(tables.Column, ("Value", "Low", "High")),
+    ]
     rows = [[name, *(f"{v:.4g}" for v in values)] for name, values in score.parameters.items()]
     head = markup.tag("h4", f"{words.count(score.budget)} samples: {score.law}")
     return markup.join([head, tables.table(columns, rows, class_="plain")])
