@@ -1,11 +1,15 @@
-"""Fitted arrays by path: they reach workers as files, never inside a DoFn or a closure."""
+"""Fitted arrays and documents by path: arrays never travel inside a DoFn or a closure."""
 
 import io
+from typing import TypeVar
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 
 from tamis import errors, storage
+
+Document = TypeVar("Document", bound=pydantic.BaseModel)
 
 
 def write(url: str, x: NDArray) -> None:
@@ -21,10 +25,7 @@ def read(url: str) -> NDArray:
     Raises:
       ArtifactError: it is missing or damaged.
     """
-    if not storage.exists(url):
-        raise errors.ArtifactError(
-            "artifact is missing", where=url, remedy="run the stage that makes it, or `tamis run`"
-        )
+    _exists(url)
     try:
         if storage.is_local(url):
             return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
@@ -33,6 +34,33 @@ def read(url: str) -> NDArray:
         raise errors.ArtifactError(
             "artifact is damaged", where=url, why=str(error), remedy="delete it and run again"
         ) from error
+
+
+def parse(url: str, model: type[Document]) -> Document:
+    """The JSON document at `url`.
+
+    Raises:
+      ArtifactError: it is missing, damaged, or of another version of tamis.
+    """
+    _exists(url)
+    try:
+        return model.model_validate_json(storage.read_bytes(url))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise errors.ArtifactError(
+            f"not a {model.__name__} document of this version",
+            where=url,
+            why=f"{at}: {first['msg']}",
+            remedy="delete it and run again",
+        ) from error
+
+
+def _exists(url: str) -> None:
+    if not storage.exists(url):
+        raise errors.ArtifactError(
+            "artifact is missing", where=url, remedy="run the stage that makes it, or `tamis run`"
+        )
 
 
 def scratch(url: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:

@@ -216,9 +216,11 @@ def report(file: Run) -> None:
     from tamis import report as pages
     from tamis.pipelines import chain
 
+    where = storage.join(document.run, "report.html")
     with chain.opened(document) as here:
+        storage.remove_tree(where)
         pages.report(here)
-    out.print(storage.join(document.run, "report.html"), markup=False)
+    out.print(where, markup=False)
 
 
 @app.command()

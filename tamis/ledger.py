@@ -38,11 +38,14 @@ def read(root: str) -> dict:
             remedy="give the `run:` of a run file",
         )
     try:
-        return json.loads(storage.read_bytes(where))
-    except ValueError as error:
+        document = json.loads(storage.read_bytes(where))
+        if not isinstance(document["stages"], dict):
+            raise TypeError("its stages are no mapping")
+    except (ValueError, TypeError, KeyError) as error:
         raise errors.ArtifactError(
             "the ledger is damaged", where=where, why=str(error), remedy="restore it from a backup"
         ) from error
+    return document
 
 
 def start(root: str, config: dict) -> dict:
@@ -82,8 +85,12 @@ def lock(root: str) -> Iterator[None]:
         storage.makedirs(root)
         held = fasteners.InterProcessLock(where)
         if not held.acquire(blocking=False):
+            held.lockfile.close()
             raise _locked(where, Path(where).read_text(encoding="utf-8"))
-        Path(where).write_text(_owner(), encoding="utf-8")
+        # Through the lock's own handle: closing another on the same file would give up the lock.
+        held.lockfile.truncate(0)
+        held.lockfile.write(_owner())
+        held.lockfile.flush()
         try:
             yield
         finally:

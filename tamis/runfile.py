@@ -25,7 +25,12 @@ def load(path: str) -> config.Run:
             f"did you mean {file.parent / near[0]}?" if near else "`tamis init FOLDER` writes one"
         )
         raise errors.ConfigError("no such run file", where=path, remedy=hint)
-    return parse(file.read_text(encoding="utf-8"), path)
+    try:
+        return parse(file.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise errors.ConfigError(
+            "not UTF-8", where=path, why=str(error), remedy="save it as UTF-8"
+        ) from error
 
 
 def parse(text: str, name: str = "<string>") -> config.Run:
@@ -69,6 +74,10 @@ def _unique(node: yaml.Node | None, name: str) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise errors.ConfigError(
+                    "a key is a word", where=_where(key.start_mark, name), remedy="quote it"
+                )
             if key.value in seen:
                 raise errors.ConfigError(
                     f"key '{key.value}' is given twice",

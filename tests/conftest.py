@@ -97,7 +97,7 @@ def described(corpus):
             "target": {"path": str(corpus / "target.jsonl"), **named},
             "ingest": {"shard_rows": 100},
             "cluster": {"k": 8, "iterations": 5},
-            "plan": {"budgets": [100, 400, 1600], "strata": ["source"]},
+            "plan": {"budgets": [100, 400], "strata": ["source"]},
             "check": {"seeds": 2},
         }
         return merged(base, changes)

@@ -14,14 +14,24 @@ def document(folder: str) -> dict:
     """`manifest.json` of a manifest's folder.
 
     Raises:
-      ManifestError: there is none.
+      ManifestError: there is none, or it is damaged.
     """
     where = storage.join(folder, manifest.DOCUMENT)
     if not storage.exists(where):
         raise errors.ManifestError(
             "not a manifest", where=folder, why=f"no {manifest.DOCUMENT}", remedy="run select"
         )
-    return json.loads(storage.read_bytes(where))
+    try:
+        found = json.loads(storage.read_bytes(where))
+        found["parts"], found["digest"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise errors.ManifestError(
+            "the manifest's document is damaged",
+            where=where,
+            why=str(error),
+            remedy="delete its folder and run select again",
+        ) from error
+    return found
 
 
 def table(folder: str) -> pa.Table:

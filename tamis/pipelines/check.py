@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis import errors, progress, seeding, storage
+from tamis import artifacts, errors, progress, seeding, storage
 from tamis.pilots import linear_probe
 from tamis.pipelines import pilot, plan, pool, select, session, strata
 from tamis.schemas import check as schema
@@ -27,7 +27,7 @@ def check(run: session.Session) -> None:
 def read(run: session.Session) -> schema.Check:
     """The check of the run."""
     run.inputs(NAME)
-    return schema.Check.model_validate_json(storage.read_bytes(url(run)))
+    return artifacts.parse(url(run), schema.Check)
 
 
 def url(run: session.Session) -> str:

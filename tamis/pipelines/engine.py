@@ -4,11 +4,14 @@ import contextlib
 import json
 import logging
 import re
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.options import pipeline_options
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms import environments
 
 from tamis import errors
 from tamis.schemas import config
@@ -31,10 +34,8 @@ def run(
       RunnerError: the engine itself failed.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    options = _options(runner, args)
-    # FnApiRunner by name: DirectRunner would first try to download Prism.
-    engine = None if any(a.startswith("--runner") for a in args) else FnApiRunner()
-    pipeline = beam.Pipeline(runner=engine, options=options)
+    engine, own = _local(runner, args)
+    pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
     build(pipeline)
     try:
         pipeline.run().wait_until_finish()
@@ -44,14 +45,19 @@ def run(
         raise _unpack(error) from error
 
 
-def _options(runner: config.Runner, args: tuple[str, ...]) -> pipeline_options.PipelineOptions:
-    local: list[str] = []
-    if runner.workers > 1 and not any(a.startswith("--direct_") for a in args):
-        local = [
-            f"--direct_num_workers={runner.workers}",
-            "--direct_running_mode=multi_processing",
-        ]
-    return pipeline_options.PipelineOptions([*local, *args])
+def _local(runner: config.Runner, args: tuple[str, ...]) -> tuple[FnApiRunner | None, list[str]]:
+    """Beam's own runner by name, for DirectRunner would first try to download Prism; its options.
+
+    With several workers, each is a process of ours that keeps Beam's log off the terminal.
+    """
+    if any(a.startswith("--runner") for a in args):
+        return None, [*args]
+    if runner.workers == 1 or any(a.startswith("--direct_") for a in args):
+        return FnApiRunner(), [*args]
+    worker = f"{shlex.quote(sys.executable)} -m tamis.pipelines.worker"
+    processes = environments.SubprocessSDKEnvironment.from_command_string(worker)
+    own = [f"--direct_num_workers={runner.workers}", *args]
+    return FnApiRunner(default_environment=processes), own
 
 
 @contextlib.contextmanager

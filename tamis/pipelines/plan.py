@@ -1,12 +1,12 @@
 """Plan: measurements and a budget to quotas. All of the thinking is in `selectors.allocation`."""
 
-from tamis import progress, seeding, storage
+from tamis import artifacts, progress, seeding, storage
 from tamis.pipelines import pilot, session, strata
 from tamis.schemas import measurements
 from tamis.schemas import plan as schema
 from tamis.selectors import allocation
 
-VERSION = 1
+VERSION = 2
 NAME = "plan"
 
 
@@ -29,7 +29,7 @@ def inputs(run: session.Session) -> str:
 def read(run: session.Session) -> schema.Plan:
     """The plan of the run."""
     run.inputs(NAME)
-    return schema.Plan.model_validate_json(storage.read_bytes(url(run)))
+    return artifacts.parse(url(run), schema.Plan)
 
 
 def url(run: session.Session) -> str:

@@ -138,7 +138,15 @@ class Session:
         where = storage.join(self.root, SHARDS)
         if not storage.exists(where):
             self.inputs("ingest")
-        cut = [shards.parse(d) for d in json.loads(storage.read_bytes(where))]
+        try:
+            cut = [shards.parse(d) for d in json.loads(storage.read_bytes(where))]
+        except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+            raise errors.ArtifactError(
+                "the list of shards is missing or damaged",
+                where=where,
+                why=str(error),
+                remedy="restore it, or start a new run folder",
+            ) from error
         return [s for s in cut if role in (None, s.file.role)]
 
     def whole(
@@ -159,7 +167,8 @@ class Session:
           work: Does it, and returns facts for the ledger.
           rows: What the progress line counts to.
         """
-        if self.committed(stage, inputs, folders, cheap=True):
+        there = [storage.exists(storage.join(self.root, folder)) for folder in folders]
+        if self.committed(stage, inputs, folders, cheap=True) and all(there):
             with self.reporter.stage(stage, rows, lambda: rows) as outcome:
                 outcome.note = "reused"
             return
@@ -192,7 +201,7 @@ class Session:
           together: Rows of all shards meet, so that one missing shard means all are made again.
         """
         total = sum(s.rows for s in cut)
-        if self.committed(stage, inputs, folders, cheap=False):
+        if self.committed(stage, inputs, folders, cheap=False) and self._whole(folders[-1], cut):
             self.reused[stage] = len(cut)
             with self.reporter.stage(stage, total, lambda: total, reused=len(cut)):
                 return
@@ -208,6 +217,11 @@ class Session:
         seconds = round(time.monotonic() - started, 3)
         done = {"shards": len(cut), "reused": self.reused[stage], "seconds": seconds}
         self.commit(stage, inputs, folders, {**done, **facts})
+
+    def _whole(self, folder: str, cut: list[shards.Shard]) -> bool:
+        """Whether every shard has its sidecar: a person may have deleted a damaged one."""
+        there = storage.listing(storage.join(self.root, folder), ".parquet")
+        return {f"{s.name}.parquet" for s in cut} <= set(there)
 
     def _kept(self, folder: str, shard: shards.Shard, inputs: str) -> bool:
         """Whether an earlier run committed this sidecar, from the same inputs."""

@@ -1,6 +1,7 @@
 """Tier: exact quantile bands of a score, over the pool or inside each source."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import apache_beam as beam
@@ -23,15 +24,20 @@ def tier(run: session.Session) -> None:
     reads = ["ingest", *(score.stage(name) for name in weights)]
     inputs = run.digest("tier", VERSION, [section, sorted(run.config.sources)], reads)
     cut = run.cut("supply")
-    facts: dict = {}
 
-    def build(spans: beam.PCollection) -> object:
+    @functools.cache  # also asked for when every sidecar was there but the ledger's line was not
+    def cuts() -> tuple[Rated, radix.Thresholds]:
         rated = _rated(run, weights, cut)
-        found = _thresholds(run, rated, cut)
-        facts["edges"] = _edges(rated, found)
-        return spans | "tier" >> beam.ParDo(Write(run.view(), inputs, rated, found))
+        return rated, _thresholds(run, rated, cut)
 
-    run.per_shard("tier", inputs, (schema.FOLDER,), build, cut, lambda _: facts)
+    run.per_shard(
+        "tier",
+        inputs,
+        (schema.FOLDER,),
+        lambda spans: spans | "tier" >> beam.ParDo(Write(run.view(), inputs, *cuts())),
+        cut,
+        lambda _: {"edges": _edges(*cuts())},
+    )
 
 
 @dataclasses.dataclass(frozen=True)

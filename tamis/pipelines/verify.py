@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tamis import errors, seeding, sidecars, storage
+from tamis.loaders import manifest as loading
 from tamis.pipelines import ingest, select, session
 from tamis.schemas import duplicates, index, manifest, rejected
 
@@ -55,7 +56,7 @@ def balance(run: session.Session) -> list[Balance]:
     for shard in run.cut("supply"):
         rows += shard.rows
         accepted += run.view().rows(shard.name)
-    copies = _copies(run)
+    copies = _copies(run) if budgets(run) else 0
     return [_balance(run, samples, rows, accepted, copies, bad) for samples in budgets(run)]
 
 
@@ -72,7 +73,9 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
     """
     for stage, entry in run.ledger["stages"].items():
         folders = [f for f in entry["folders"] if f not in (rejected.FOLDER, *select.KINDS)]
-        files = sum(_sidecars(run, folder) for folder in folders)
+        if "shards" not in entry:
+            continue  # no sidecars
+        files = sum(_sidecars(run, folder, entry["shards"]) for folder in folders)
         if files:
             say(f"{stage}: {files} sidecars are whole, fresh and aligned")
     if select.NAME in run.ledger["stages"]:
@@ -82,14 +85,12 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
     return balance(run)
 
 
-def _sidecars(run: session.Session, folder: str) -> int:
-    """Read every sidecar of a folder to its end; how many there are."""
-    found = 0
-    for shard in run.cut():
-        if storage.exists(sidecars.url(run.root, folder, shard.name)):
-            run.view().table(shard.name, folder)
-            found += 1
-    return found
+def _sidecars(run: session.Session, folder: str, count: int) -> int:
+    """Read every sidecar of a folder to its end; `count`, of all shards or of the supply's."""
+    cut = run.cut()
+    for shard in cut if count == len(cut) else run.cut("supply"):
+        run.view().table(shard.name, folder)
+    return count
 
 
 def budgets(run: session.Session) -> list[int]:
@@ -102,15 +103,15 @@ def budgets(run: session.Session) -> list[int]:
 def _manifests(run: session.Session, samples: int) -> None:
     for kind in select.KINDS:
         where = select.folder(run.root, kind, samples)
-        document = json.loads(storage.read_bytes(storage.join(where, manifest.DOCUMENT)))
-        for part in document["parts"]:
+        for part in loading.document(where)["parts"]:
             url = storage.join(where, part["file"])
-            if seeding.digest(storage.read_bytes(url)).hex() != part["digest"]:
+            there = storage.exists(url)
+            if not there or seeding.digest(storage.read_bytes(url)).hex() != part["digest"]:
                 raise errors.ManifestError(
-                    "manifest part is damaged",
+                    f"manifest part is {'damaged' if there else 'missing'}",
                     where=url,
                     why="its bytes are not those that manifest.json names",
-                    remedy="run select again",
+                    remedy=f"delete {storage.join(run.root, kind)} and run select again",
                 )
 
 
@@ -127,7 +128,7 @@ def _rejected(run: session.Session) -> dict[str, int]:
             raise errors.ManifestError(
                 f"{listed} rejected rows listed, {claimed} counted",
                 where=sidecars.url(run.root, rejected.FOLDER, shard.name),
-                remedy="run ingest again",
+                remedy=f"delete {sidecars.url(run.root, index.FOLDER, shard.name)} and run ingest",
             )
         for reason, n in listed.items():
             found[reason] = found.get(reason, 0) + n

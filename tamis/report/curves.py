@@ -24,7 +24,7 @@ def figure(known: facts.Facts) -> markup.Safe:
 
 def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
     """The chart at one size."""
-    area = frame.frame(known.plan, size, 40, 420)
+    area = frame.frame(known.plan, size, 40 if known.plan.crossings else 10, 420)
     y = _scale(known, area)
     parts = [
         frame.rows(area, y, words.axis, 6),
@@ -36,7 +36,7 @@ def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
         _chosen(known, area, y),
         _measured(known, area, y),
         frame.budgets(area, known.plan),
-        frame.ends(area, _labels(known, y)),
+        frame.ends(area, _labels(known, area, y)),
     ]
     text = f"Error against budget. {known.plan.summary}"
     return frame.svg(size.width, area.bottom + 48, text, *parts)
@@ -83,7 +83,7 @@ def _others(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.Sa
     return markup.join(parts)
 
 
-def _labels(known: facts.Facts, y: scales.Scale) -> list[frame.Label]:
+def _labels(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> list[frame.Label]:
     if not known.plan.frontier:
         return []
     last = known.plan.frontier[-1]
@@ -91,7 +91,8 @@ def _labels(known: facts.Facts, y: scales.Scale) -> list[frame.Label]:
     for name, series in others(known).items():
         own = frame.stratum_of(name, known)
         style = palette.ink(own) if own is not None else ""
-        found.append(frame.Label(name, y(series[-1][1]), style))
+        shown = name.removesuffix(" alone") if area.narrow and own is not None else name
+        found.append(frame.Label(shown, y(series[-1][1]), style))
     return found
 
 
@@ -194,24 +195,35 @@ def _sentences(known: facts.Facts) -> markup.Safe | None:
     if not known.plan.crossings:
         return None
     return markup.tag(
-        "ol", *(markup.tag("li", c.sentence) for c in known.plan.crossings), class_="crossings"
+        "ol",
+        *(markup.tag("li", c.sentence, class_=c.kind) for c in known.plan.crossings),
+        class_="crossings",
     )
 
 
 def _caption(known: facts.Facts) -> str:
-    part = words.percent(known.plan.max_fraction)
-    text = (
-        "Lower is better. The thick line is the best allocation at each budget; the thin lines are "
-        "what simpler choices would give, and where one of them is the lowest, the plan is that choice. "
-    )
+    part = known.plan.max_fraction
+    said = [
+        "Lower is better. The thick line is the best allocation at each budget; the thin lines "
+        "are what simpler choices would give, and where one of them is lowest, the plan is that "
+        "choice.",
+    ]
     if known.plan.crossings:
-        text += "Numbered lines mark the budgets where the best choice changes. "
-    text += (
-        f"Each budget was planned from pilots of at most {part} of it, so its prediction looks ahead "
-        f"by a factor of {1 / known.plan.max_fraction:.3g} or more. "
+        said.append("Numbered lines mark the budgets where the best choice changes.")
+    if any(c.kind == "named" for c in known.plan.crossings):
+        said.append("At the pale ones only the best of the named choices does.")
+    said.append(
+        f"Each budget was planned from pilots of at most {words.percent(part)} of it, so its "
+        f"prediction looks ahead by a factor of {1 / part:.3g} or more."
     )
     if known.check:
-        text += f"Marks are real trainings ({known.check.seeds} seeds, ±2 standard errors), made after the prediction."
+        said.append(
+            f"Marks are real trainings ({known.check.seeds} seeds, ±2 standard errors), made after "
+            "the prediction."
+        )
     else:
-        text += "Nothing has been trained at the full budgets yet; `tamis check` does, and adds the measured points here."
-    return text
+        said.append(
+            "Nothing has been trained at the full budgets yet: “tamis check” does, and adds the "
+            "measured points here."
+        )
+    return " ".join(said)

@@ -21,6 +21,7 @@ _SHARDS = 16  # looked at per source
 _GROUPS = 8  # shown at most
 _EDGES = 3  # thresholds shown per group
 _CHARACTERS = 240
+_POOL = "pool"  # the group of all rows, as the tier stage calls it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,9 @@ def _spread(cut: Sequence[shards.Shard]) -> list[shards.Shard]:
 
 def _thresholds(run: session.Session, cut: Sequence[shards.Shard]) -> list[_Question]:
     """A question per threshold of the tiers, where there are any."""
-    edges = {g: e for g, e in run.entry("tier").get("edges", {}).items() if e}
+    found_edges = run.entry("tier").get("edges", {})
+    order = [g for g in (*run.config.sources, _POOL) if g in found_edges]
+    edges = {g: found_edges[g] for g in order if found_edges[g]}
     if not edges:
         return []
     rated = _rated(run, cut)
@@ -158,7 +161,7 @@ def _ends(run: session.Session) -> list[_Question]:
 
 def _scan(run: session.Session, looked: Sequence[shards.Shard], asked: list[_Question]) -> None:
     for n, shard in enumerate(looked):
-        wanted = [q for q in asked if q.group in (shard.source, "pool")]
+        wanted = [q for q in asked if q.group in (shard.source, _POOL)]
         for rated in dict.fromkeys(q.rated.weights for q in wanted):
             own = [q for q in wanted if q.rated.weights == rated]
             for start, scores in _scores(run, shard, own[0].rated):

@@ -26,7 +26,7 @@ class Size:
     tall: float
 
 
-SIZES = (Size("wide", 1040, 178, 1), Size("middle", 680, 148, 0.95), Size("narrow", 356, 104, 1))
+SIZES = (Size("wide", 1040, 178, 1), Size("middle", 680, 148, 0.95), Size("narrow", 356, 112, 1))
 LEFT = 46.0
 
 
@@ -168,7 +168,7 @@ def budgets(area: Frame, made: plan.Plan, *, named: bool = True) -> markup.Safe:
 def ends(area: Frame, names: Sequence[Label], gap: float = 16) -> markup.Safe:
     """Names beside the line ends, moved apart where they would overlap."""
     places = scales.spread([n.y for n in names], gap, area.top + 2, area.bottom - 2)
-    room = area.size.width - area.right - 24
+    room = area.size.width - area.right - 20
     parts = []
     for name, at in zip(names, places, strict=True):
         parts.append(
@@ -190,18 +190,29 @@ def ends(area: Frame, names: Sequence[Label], gap: float = 16) -> markup.Safe:
     return markup.join(parts)
 
 
-def crossings(area: Frame, made: plan.Plan, *, numbered: bool = True) -> markup.Safe:
-    """A vertical line where the best strategy changes, with the number of its sentence."""
+def crossings(area: Frame, made: plan.Plan) -> markup.Safe:
+    """A vertical line where the best strategy changes, with the number of its sentence.
+
+    Paler where only the best of the strategies that have a name changes.
+    """
     places = [area.x(c.samples) for c in made.crossings]
     moved = scales.spread(places, 20, area.left, area.right)
     parts = []
-    for i, (at, head) in enumerate(zip(places, moved, strict=True), 1):
-        parts.append(line("crossing", at, area.top, at, area.bottom))
-        if numbered:
-            parts.append(line("crossing", head, area.top - 10, at, area.top))
-            parts.append(markup.tag("circle", class_="badge", cx=head, cy=area.top - 18, r=8.5))
-            parts.append(label(i, head, area.top - 14, class_="badge-number", anchor="middle"))
+    for i, (c, at, head) in enumerate(zip(made.crossings, places, moved, strict=True), 1):
+        badge = markup.tag("circle", class_="badge", cx=head, cy=area.top - 18, r=8.5)
+        number = label(i, head, area.top - 14, class_="badge-number", anchor="middle")
+        lines = (
+            line("crossing", at, area.top, at, area.bottom),
+            line("crossing", head, area.top - 10, at, area.top),
+        )
+        parts.append(markup.tag("g", *lines, badge, number, class_=f"change {c.kind}"))
     return markup.join(parts)
+
+
+def changes(area: Frame, made: plan.Plan) -> markup.Safe:
+    """The lines of `crossings` where the plan itself changes, without numbers."""
+    places = [area.x(c.samples) for c in made.crossings if c.kind == "chosen"]
+    return markup.join(line("crossing", at, area.top, at, area.bottom) for at in places)
 
 
 def stratum_of(name: str, known: facts.Facts) -> int | None:

@@ -49,7 +49,8 @@ def _title(known: facts.Facts) -> str:
     made = known.plan.budgets
     if len(made) == 1:
         return f"What to train on for {words.count(made[0].samples)} samples"
-    return f"What to train on, from {words.count(made[0].samples)} to {words.count(made[-1].samples)} samples"
+    first, last = words.count(made[0].samples), words.count(made[-1].samples)
+    return f"What to train on, from {first} to {last} samples"
 
 
 def _headlines(known: facts.Facts) -> list[markup.Safe]:
@@ -61,27 +62,7 @@ def _headlines(known: facts.Facts) -> list[markup.Safe]:
             words.interval(last.interval),
         )
     ]
-    miss = budgets.largest_miss(known)
-    if known.check and known.check.budgets and miss is not None:
-        gains = [b.gain for b in known.check.budgets]
-        best = max(known.check.budgets, key=lambda b: b.gain)
-        least = words.signed(min(gains))
-        found.append(
-            (
-                "largest gain over random rows",
-                words.signed(best.gain),
-                f"at {words.count(best.samples)} samples; never below {least}"
-                if len(gains) > 1
-                else "measured",
-            )
-        )
-        found.append(
-            (
-                "largest miss of a prediction",
-                words.error(miss),
-                f"over {len(gains)} trained budgets",
-            )
-        )
+    found += _measured(known)
     supply = sum(s.supply for s in known.plan.strata)
     found.append(
         (
@@ -101,6 +82,25 @@ def _headlines(known: facts.Facts) -> list[markup.Safe]:
     ]
 
 
+def _measured(known: facts.Facts) -> list[tuple[str, str, str]]:
+    """The two headlines that need a check."""
+    checked = known.check.budgets if known.check else []
+    miss = budgets.largest_miss(known)
+    if not checked or miss is None:
+        return []
+    best = max(checked, key=lambda b: b.gain)
+    if len(checked) == 1:
+        gain, off = "gain over random rows", "miss of the prediction"
+        return [(gain, words.signed(best.gain), "measured"), (off, words.error(miss), "measured")]
+    least = words.signed(min(b.gain for b in checked))
+    where = f"at {words.count(best.samples)} samples; never below {least}"
+    over = f"over {len(checked)} trained budgets"
+    return [
+        ("largest gain over random rows", words.signed(best.gain), where),
+        ("largest miss of a prediction", words.error(miss), over),
+    ]
+
+
 def _curves(known: facts.Facts) -> markup.Safe:
     if not known.plan.frontier:
         return markup.Safe()
@@ -109,9 +109,16 @@ def _curves(known: facts.Facts) -> markup.Safe:
 
 
 def _numbers(known: facts.Facts) -> markup.Safe:
-    note = "Errors are on the target, lower is better. The runner-up is the best other strategy, with how much worse it is predicted to be."
+    note = (
+        "Errors are on the target, lower is better. The runner-up is the best other strategy, with "
+        "how much worse it is predicted to be."
+    )
     if known.check:
-        note += f" Measured errors are means of {_plural(known.check.seeds, 'training', 'trainings')} ± their standard error; gain is random minus measured, so above 0 the plan is better."
+        trainings = _plural(known.check.seeds, "training", "trainings")
+        note += (
+            f" Measured errors are means of {trainings} ± their standard error; gain is random "
+            "minus measured, so above 0 the plan is better."
+        )
     return _section("Budget by budget", note, budgets.overview(known), budgets.cards(known))
 
 
@@ -122,8 +129,9 @@ def _pilots(known: facts.Facts) -> markup.Safe:
 
 def _trust(known: facts.Facts) -> markup.Safe:
     note = (
-        "Several laws are fitted to the pilots without the longest ones, then asked to predict those. "
-        "The numbers are their root mean squared error; the law in bold predicts that budget."
+        "Several laws are fitted to the pilots without the longest ones, then asked to predict "
+        "those. The numbers are their root mean squared error; the law in bold predicts "
+        "that budget."
     )
     return _section(
         "Which law predicted",
@@ -138,7 +146,10 @@ def _examples(known: facts.Facts) -> markup.Safe:
     shown = rows.examples(known)
     if shown is None:
         return markup.Safe()
-    note = "A few rows to judge the scores by: do you agree with the order? The number is the score, higher is kept first."
+    note = (
+        "A few rows to judge the scores by: do you agree with the order? The number is the score, "
+        "higher is kept first."
+    )
     if known.sampled:
         note += " They come from a part of the shards, spread evenly."
     return _section("Rows to read", note, shown)

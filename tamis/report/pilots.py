@@ -22,10 +22,11 @@ def figure(known: facts.Facts) -> markup.Safe | None:
         for name, group in itertools.groupby(curves, key=lambda c: c.stratum)
     ]
     note = (
-        "Each panel is trainings on one stratum alone, on the same axes. Hollow points saw every row at "
-        "most once, solid points repeat rows; the dotted line is where repeating begins. Dashed: the "
-        "same with fewer unique rows, so the gap between the lines is what repetition costs. A line "
-        "that turns up is a stratum that runs out: more samples of it make the model worse."
+        "Each panel is trainings on one stratum alone, on the same axes. Hollow points saw every "
+        "row at most once, solid points repeat rows; the dotted line is where repeating begins. "
+        "Dashed: the same with fewer unique rows, so the gap between the lines is what repetition "
+        "costs. A line that turns up is a stratum that runs out: more samples of it make the "
+        "model worse."
     )
     head = markup.tag("h3", "What repetition does to each stratum")
     grid = markup.tag("div", *panels, class_="panels")
@@ -46,13 +47,13 @@ def story(curve: facts.Curve) -> str:
     best = min(range(len(curve.errors)), key=lambda j: curve.errors[j])
     low, last = curve.errors[best], curve.errors[-1]
     longest = curve.samples[-1]
-    rows = f"{words.count(curve.supply)} unique rows. "
-    if last > low + _RISE:
-        return (
-            f"{rows}Best {words.error(low)} at {words.count(curve.samples[best])} samples, then up to "
-            f"{words.error(last)} at {words.count(longest)} ({words.times(longest / max(curve.supply, 1))})."
-        )
-    return f"{rows}{words.error(last)} at {words.count(longest)} samples, the best it reached."
+    rows = f"{words.count(curve.supply)} unique rows."
+    end = f"{words.error(last)} at {words.count(longest)}"
+    if last <= low + _RISE:
+        return f"{rows} {end} samples, about the best it reached."
+    least = f"{words.error(low)} at {words.count(curve.samples[best])} samples"
+    repeated = words.times(longest / max(curve.supply, 1))
+    return f"{rows} Best {least}, then up to {end} ({repeated})."
 
 
 def _drawing(

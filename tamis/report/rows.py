@@ -94,7 +94,7 @@ def _side(title: str, shown: tuple[facts.Example, ...]) -> markup.Safe:
     items = [
         markup.tag(
             "li",
-            markup.tag("span", f"{e.score:.3f}".replace("-", "−"), class_="score"),
+            markup.tag("span", f"{e.score:.4f}".replace("-", "−"), class_="score"),
             markup.tag("q" if e.text else "code", e.text or e.uid, dir="auto", title=e.uid),
         )
         for e in shown

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from tamis.report import facts, frame, markup, palette, scales, words
 
 _LEAST = 0.005  # a smaller share is not drawn as a line
+_DECADES = 1e4  # the passes axis spans no more
+_INSIDE = 0.4  # of the width, for a name inside its area
 _ROOM = 17.0  # pixels of thickness that a label needs
 
 
@@ -12,7 +14,7 @@ def figure(known: facts.Facts) -> markup.Safe:
     """Shares against budget."""
     note = (
         "Read from left to right: as the budget grows, the plan changes what it trains on. At each "
-        "budget the heights add up to all samples seen; white lines are the planned budgets."
+        "budget the heights add up to all samples seen; thin lines mark the planned budgets."
     )
     return frame.figure("What to train on", note, lambda size: draw(known, size))
 
@@ -20,8 +22,8 @@ def figure(known: facts.Facts) -> markup.Safe:
 def passes_figure(known: facts.Facts) -> markup.Safe:
     """Passes over each stratum against budget."""
     note = (
-        "Samples taken from a stratum divided by its unique rows. Below the line at 1× only a part of "
-        "its rows is used, each once; above it every row is repeated that often."
+        "Samples taken from a stratum divided by its unique rows. Below the line at 1× only a part "
+        "of its rows is used, each once; above it every row is repeated that often."
     )
     return frame.figure("How often each row is seen", note, lambda size: draw_passes(known, size))
 
@@ -38,10 +40,10 @@ def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
         lower = [(x, y(v)) for x, v in zip(xs, low, strict=True)]
         outline = frame.path([*upper, *reversed(lower)], closed=True)
         parts.append(markup.tag("path", class_="area", d=outline, style=palette.fill(i)))
-    for b in known.plan.budgets:
-        parts.append(frame.line("cut", area.x(b.samples), area.top, area.x(b.samples), area.bottom))
+    planned = [area.x(b.samples) for b in known.plan.budgets]
+    parts += [frame.line("cut", x, area.top, x, area.bottom) for x in planned]
     parts += [
-        frame.crossings(area, known.plan, numbered=False),
+        frame.changes(area, known.plan),
         frame.budgets(area, known.plan),
         frame.ends(area, _names(known, layers, y)),
         _inside(known, layers, xs, y),
@@ -72,7 +74,7 @@ def _names(
     for i, (low, high) in enumerate(layers):
         share = high[-1] - low[-1]
         if share > _LEAST:
-            text = f"{known.plan.strata[i].name} {words.percent(share)}"
+            text = f"{words.percent(share)} {known.plan.strata[i].name}"
             found.append(frame.Label(text, y((low[-1] + high[-1]) / 2), palette.ink(i)))
     return found
 
@@ -88,7 +90,8 @@ def _inside(
     for i, (low, high) in enumerate(layers):
         thick = [b - a for a, b in zip(low, high, strict=True)]
         at = max(range(len(thick)), key=lambda j: thick[j])
-        name = known.plan.strata[i].name
+        room = (xs[-1] - xs[0]) * _INSIDE
+        name = words.clipped(known.plan.strata[i].name, frame.FONT - 1, room)
         if thick[-1] > _LEAST or y(0) - y(thick[at]) < _ROOM:
             continue
         half = words.width(name, frame.FONT - 1) / 2
@@ -103,14 +106,14 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
     area = frame.frame(known.plan, size, 10, 190)
     lines = passes(known)
     values = [v for series in lines.values() for _, v in series]
-    y = scales.logarithmic(
-        [max(min([*values, 0.5]), 0.01), max([*values, 2.0])], area.bottom, area.top + 6
-    )
+    most = max([*values, 2.0])
+    least = max(min([*values, 0.5]), most / _DECADES)
+    y = scales.logarithmic([least, most], area.bottom, area.top + 6)
     once = y(1)
     parts: list[object] = [
         frame.rows(area, y, words.times, 4),
         frame.line("once", area.left, once, area.right, once),
-        frame.crossings(area, known.plan, numbered=False),
+        frame.changes(area, known.plan),
     ]
     names = []
     for i, series in lines.items():
@@ -118,9 +121,8 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
         parts.append(
             markup.tag("path", class_="passes", d=frame.path(points), style=palette.stroke(i))
         )
-        for b in known.plan.budgets:
-            parts.append(_at_budget(known, i, b.samples, area, y))
-        text = f"{known.plan.strata[i].name} {words.times(series[-1][1])}"
+        parts += [_at_budget(known, i, b.samples, area, y) for b in known.plan.budgets]
+        text = f"{words.times(series[-1][1])} {known.plan.strata[i].name}"
         if series[-1][0] == known.plan.frontier[-1].samples:
             names.append(frame.Label(text, points[-1][1], palette.ink(i)))
     parts += [frame.budgets(area, known.plan), frame.ends(area, names)]

@@ -41,7 +41,9 @@ def _cells(columns: Sequence[Column], row: Sequence[object]) -> list[markup.Safe
         sign = markup.tag("span", column.sign, class_="sign") if column.sign else None
         shown = markup.tag("span", value)
         if i == 0:
-            cells.append(markup.tag("th", shown, class_=_class(column), scope="row"))
+            cells.append(
+                markup.tag("th", shown, class_=_class(column), scope="row", data_title=column.title)
+            )
         else:
             cells.append(
                 markup.tag("td", sign, shown, class_=_class(column), data_title=column.title)

@@ -2,7 +2,7 @@
 
 import math
 
-_PIXELS = {"narrow": 0.32, "usual": 0.56, "wide": 0.86}  # per pixel of font size
+_PIXELS = {"narrow": 0.32, "usual": 0.6, "wide": 0.86}  # per pixel of font size
 
 
 def count(n: float) -> str:
@@ -68,12 +68,18 @@ def width(text: str, size: float) -> float:
 
 
 def clipped(text: str, size: float, room: float) -> str:
-    """`text`, or its beginning and an ellipsis when it takes more than `room` pixels."""
+    """`text`, or its two ends around an ellipsis when it takes more than `room` pixels.
+
+    The end stays, because that is where `source/tier-2 alone` says which one it is.
+    """
     if width(text, size) <= room:
         return text
-    while text and width(text + "…", size) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    for kept in range(len(text) - 1, 0, -1):
+        head = (kept + 1) // 2
+        short_ = f"{text[:head]}…{text[len(text) - kept + head :]}"
+        if width(short_, size) <= room:
+            return short_
+    return "…"
 
 
 def _kind(character: str) -> str:

@@ -46,8 +46,8 @@ def schema(names: Sequence[str], chance: float = CHANCE) -> pa.Schema:
         pa.field(SAMPLES, pa.int64(), nullable=False),  # rows seen in training, repeats counted
         pa.field(SEED, pa.int64(), nullable=False),  # replicate
         pa.field(ERROR, pa.float64(), nullable=False),  # on the target, lower is better
-        pa.field(WEIGHTS, pa.list_(pa.float64(), k), nullable=False),  # shares of what was seen
-        pa.field(SUPPLY, pa.list_(pa.int64(), k), nullable=False),  # unique rows it could draw from
+        pa.field(WEIGHTS, pa.list_(pa.field("element", pa.float64()), k), nullable=False),  # shares of what was seen
+        pa.field(SUPPLY, pa.list_(pa.field("element", pa.int64()), k), nullable=False),  # unique rows it could draw from
     ]
     stated = {_STRATA_KEY: json.dumps(list(names)), _CHANCE_KEY: repr(float(chance))}
     return pa.schema(fields, metadata=stated)

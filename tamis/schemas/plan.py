@@ -14,6 +14,7 @@ LEVEL = 0.9  # of every interval
 
 Mode = Literal["mixture", "prefix"]
 Interval = tuple[float, float]
+CrossingKind = Literal["chosen", "named"]
 
 
 class Document(pydantic.BaseModel):
@@ -128,12 +129,15 @@ class Crossing(Document):
     """A budget where the best strategy changes.
 
     Attributes:
+      kind: `chosen` for the best allocation, `named` among the strategies people would try by name
+        (one stratum alone, equal shares, natural proportions, prefixes).
       samples: About where.
       before: Strategy below it.
       after: Strategy above it.
       sentence: The same in words.
     """
 
+    kind: CrossingKind
     samples: int
     before: str
     after: str

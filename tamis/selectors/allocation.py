@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from tamis import errors
 from tamis.schemas import measurements as measurements_
 from tamis.schemas import plan as plan_
+from tamis.selectors import crossings, laws, quotas, search, strategies, wording
 from tamis.selectors import forecast as forecast_
-from tamis.selectors import laws, quotas, search, strategies, wording
 from tamis.selectors.laws import cells as cells_
 
 MAX_FRACTION = 0.25
 _SMALLEST = 0.01  # a share below this is dropped: less than any prediction can tell
 _POINTS = 4  # of the frontier between two planned budgets
-_BISECTIONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +43,9 @@ class _Planner:
         if self.max_epochs is None:
             return np.full(len(self.strata), samples)
         return np.floor(self.supply * self.max_epochs).astype(np.int64)
+
+    def fits(self, samples: int) -> bool:
+        return int(self.limits(samples).sum()) >= samples
 
     def quotas(self, shares: NDArray[np.float64], samples: int) -> NDArray[np.int64]:
         return quotas.largest_remainder(shares, samples, limits=self.limits(samples))
@@ -133,10 +135,10 @@ def plan(
     ]
     planner = _Planner(tuple(strata), forecast_.Outlook(forecasts), max_epochs, mode, seed)
     planned = [_budget(planner, f) for f in forecasts]
-    frontier = [_point(planner, b) for b in _grid(lengths)]
-    crossings = _crossings(planner, frontier)
+    frontier = [_point(planner, b) for b in _grid(lengths) if planner.fits(b)]
+    changes = crossings.chosen(frontier, lambda b: planner.label(planner.best(b), b))
     return plan_.Plan(
-        summary=wording.whole(planned, crossings),
+        summary=wording.whole(planned, changes),
         mode=mode,
         max_epochs=max_epochs,
         max_fraction=max_fraction,
@@ -144,7 +146,7 @@ def plan(
         chance=cells.chance,
         strata=list(strata),
         budgets=planned,
-        crossings=crossings,
+        crossings=[*changes, *crossings.named(frontier)],
         frontier=frontier,
         laws=[_score(f.budget, e, f.winner) for f in forecasts for e in f.entries],
         notes=wording.notes(cells, forecasts),
@@ -213,25 +215,6 @@ def _grid(budgets: Sequence[int]) -> list[int]:
     ends = [budgets[0] // 2, *budgets, budgets[-1] * 2]
     inner = [np.geomspace(low, high, _POINTS + 1)[:-1] for low, high in itertools.pairwise(ends)]
     return sorted({max(1, round(float(b))) for b in np.concatenate([*inner, [ends[-1]]])})
-
-
-def _crossings(planner: _Planner, frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
-    """Where the name of the best strategy changes, by bisection in log samples."""
-    found = []
-    for low, high in itertools.pairwise(frontier):
-        if low.strategy == high.strategy:
-            continue
-        a, b = float(low.samples), float(high.samples)
-        for _ in range(_BISECTIONS):
-            middle = float(np.sqrt(a * b))
-            label = planner.label(planner.best(round(middle)), round(middle))
-            a, b = (middle, b) if label == low.strategy else (a, middle)
-        at = int(float(f"{np.sqrt(a * b):.2g}"))
-        text = wording.crossing(at, low.strategy, high.strategy)
-        found.append(
-            plan_.Crossing(samples=at, before=low.strategy, after=high.strategy, sentence=text)
-        )
-    return found
 
 
 def _score(budget: int, entry: laws.Entry, winner: laws.Entry) -> plan_.LawScore:

@@ -9,8 +9,8 @@ from tamis import seeding
 
 Objective = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (s, k) shares to (s,) errors
 
-_RANDOM_STARTS = 256
-_POLISHED = 4
+_RANDOM_STARTS = 128
+_POLISHED = 3
 _FIRST_STEP = 1 / 4
 _LAST_STEP = 1 / 1024
 _ROUNDS = 400

@@ -35,6 +35,13 @@ def crossing(samples: int, before: str, after: str) -> str:
     return f"Below about {samples:,} samples use {_article(before)}, above {_article(after)}."
 
 
+def named_crossing(samples: int, before: str, after: str) -> str:
+    """The same for strategies known by name."""
+    return (
+        f"Of the named strategies, {before} is best below about {samples:,} samples, {after} above."
+    )
+
+
 def whole(budgets: Sequence[plan_.Budget], crossings: Sequence[plan_.Crossing]) -> str:
     """The plan in one sentence."""
     if crossings:
@@ -49,45 +56,49 @@ def whole(budgets: Sequence[plan_.Budget], crossings: Sequence[plan_.Crossing]) 
 
 def notes(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> list[str]:
     """How rising error is handled, who won where, and what the measurements could not tell."""
-    found = [rising(cells)]
+    found = [rising(cells, forecasts)]
     for f in forecasts:
         scores = ", ".join(
             f"{e.name} {e.held_out_error:.4f}" for e in f.entries if np.isfinite(e.held_out_error)
         )
         ground = f"held-out error {scores}" if scores else "least misfit, all runs have one length"
+        if any(e.held_out_error < f.winner.held_out_error for e in f.entries):
+            ground += "; not clearly worse than the least, and it can both fall and rise"
         found.append(f"{f.budget:,} samples: {f.winner.name} predicts ({ground}).")
         found += [f"{f.budget:,} samples: {w}." for w in f.winner.fit.warnings]
     return found
 
 
-def rising(cells: cells_.Cells) -> str:
-    """What the pilots say about error that rises, and which law can follow."""
+def rising(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> str:
+    """What the measurements say about error that rises, and which law can follow."""
     steepest = _steepest(cells)
     if steepest is None:
         return (
-            "No pilot's error rises with repetition by more than its noise; laws that can only "
+            "No measured error rises with repetition by more than its noise; laws that can only "
             "fall and laws that can rise compete on equal terms."
         )
     low, high = steepest
-    mix = _mixture(cells, high)
+    budgets = [f"{f.budget:,}" for f in forecasts if f.winner.name == "SignalNoise"]
     return (
-        f"Error rises with repetition: {mix} goes from {cells.error[low]:.3f} at "
-        f"{int(cells.samples[low]):,} samples to {cells.error[high]:.3f} at "
-        f"{int(cells.samples[high]):,} ({cells.epochs[high].max():.0f} epochs). "
-        "RepetitionUtility (Goyal et al. 2024) and Power can only fall, so they would call this "
-        "a plateau; SignalNoise can rise. Whichever predicts the longest pilots best from the "
-        "shorter ones is used."
+        f"Error rises with repetition: {_mixture(cells, high)} goes from {cells.error[low]:.3f} "
+        f"at {int(cells.samples[low]):,} samples to {cells.error[high]:.3f} at "
+        f"{int(cells.samples[high]):,} ({cells.epochs[high].max():.0f} epochs). Goyal et al.'s law "
+        "(RepetitionUtility) and Power can only fall and would call this a plateau; SignalNoise "
+        "can rise. Each budget uses the law that predicts its longest runs best from the shorter "
+        f"ones: SignalNoise for {_listed(budgets) if budgets else 'none'}."
     )
 
 
 def _steepest(cells: cells_.Cells) -> tuple[int, int] | None:
-    """Cells (low, high) of the largest clear rise along samples at fixed weights and supply."""
-    series = np.column_stack([cells.weights, cells.supply])
-    _, group = np.unique(series, axis=0, return_inverse=True)
+    """Cells (low, high) of the largest clear rise along samples at one mixture and full supply."""
+    _, group = np.unique(cells.weights, axis=0, return_inverse=True)
+    whole = (cells.supply == cells.supply.max(0)).all(1)
     error = cells.seed_noise / np.sqrt(cells.count)
     best, found = 0.0, None
     for g in range(int(group.max()) + 1):
-        rows = np.flatnonzero(group.reshape(-1) == g)
+        rows = np.flatnonzero((group.reshape(-1) == g) & whole)
+        if rows.size == 0:
+            continue
         rows = rows[np.argsort(cells.samples[rows])]
         low, high = int(rows[np.argmin(cells.error[rows])]), int(rows[-1])
         rise = float(cells.error[high] - cells.error[low])
@@ -107,6 +118,8 @@ def _article(strategy: str) -> str:
 
 
 def _epochs(epochs: float) -> str:
+    if epochs == 1:
+        return "one epoch"
     return f"{epochs:.2g} epochs" if epochs < 10 else f"{epochs:.0f} epochs"
 
 

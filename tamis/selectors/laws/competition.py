@@ -84,7 +84,7 @@ def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
     fit = fitting.fit(cells, law=law, seed=seed)
     if (~longest).sum() < 2:
         return Entry(fit, np.empty(0))
-    blind = fitting.fit(cells.where(~longest), law=law, seed=seed).law
+    blind = fitting.fit(cells.where(~longest), law=law, near=fit.vector).law
     seen = cells.where(longest)
     return Entry(fit, blind.predict(seen.weights, seen.samples, seen.supply) - seen.error)
 

@@ -13,8 +13,10 @@ from tamis.selectors.laws import protocol
 from tamis.selectors.laws.protocol import Law
 
 LEVEL = 0.9
-_RANDOM_STARTS = 2
+_RANDOM_STARTS = 1
 _ITERATIONS = 100
+_CLOSE = 1e-6  # relative, of the cost and of the vector
+_STEP = 1e-6  # of forward differences; logs and logits are of order 1
 _UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
 
 
@@ -79,7 +81,13 @@ class Fit:
         return found
 
 
-def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0) -> Fit:
+def fit(
+    measurements: pa.Table | cells_.Cells,
+    *,
+    law: type[Law],
+    seed: int = 0,
+    near: NDArray[np.float64] | None = None,
+) -> Fit:
     """Fit one law.
 
     Cells are weighted by their seed noise with a floor, and count less the shorter they are than
@@ -89,6 +97,7 @@ def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0)
       measurements: A measurements table, or its cells.
       law: The class, e.g. `laws.SignalNoise`.
       seed: Of the random starts.
+      near: Shape (p,), the vector of a fit to almost the same measurements, to start from instead.
 
     Returns:
       The best of all starts. Cost is one small least-squares problem per start, whatever the
@@ -106,9 +115,12 @@ def fit(measurements: pa.Table | cells_.Cells, *, law: type[Law], seed: int = 0)
         )
     prior = law.prior(cells)
 
-    rng = seeding.generator(seed, "fit", law.name)
-    jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
-    starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
+    if near is None:
+        rng = seeding.generator(seed, "fit", law.name)
+        jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
+        starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
+    else:
+        starts = np.stack([near, prior.mean])
     found = [_solve(law, cells, prior, x, _ITERATIONS) for x in starts]
     return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
 
@@ -129,7 +141,14 @@ def _solve(
         miss = np.clip(np.nan_to_num(miss, nan=1e3), -1e3, 1e3) / cells.sigma
         return np.concatenate([miss, (vector - prior.mean) / prior.scale])
 
-    return optimize.least_squares(residuals, start, max_nfev=iterations)
+    def slopes(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        here = residuals(vector)
+        moved = [residuals(vector + axis) for axis in np.eye(len(vector)) * _STEP]
+        return (np.array(moved) - here).T / _STEP
+
+    return optimize.least_squares(
+        residuals, start, slopes, ftol=_CLOSE, xtol=_CLOSE, max_nfev=iterations
+    )
 
 
 def _summary(

@@ -72,6 +72,8 @@ def broadcast(
     w = np.asarray(weights, np.float64)
     n = np.asarray(samples, np.float64)[..., None]
     m = np.asarray(supply, np.float64)
+    if w.shape == m.shape and n.shape[:-1] == w.shape[:-1]:
+        return w, n, m
     shape = np.broadcast_shapes(w.shape, n.shape, m.shape)
     return (
         np.broadcast_to(w, shape),

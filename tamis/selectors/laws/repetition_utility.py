@@ -15,7 +15,7 @@ NORMALISER = 1e5
 Irreducible = Literal["inside", "outside"]
 
 _EXACT_EPOCHS = 64
-_STARTS = 3
+_STARTS = 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Budgets where the best strategy changes."""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+from tamis.schemas import plan as plan_
+from tamis.selectors import wording
+
+_BISECTIONS = 5
+
+
+def chosen(frontier: Sequence[plan_.Point], strategy: Callable[[int], str]) -> list[plan_.Crossing]:
+    """Where the name of the best allocation changes, by bisection in log samples.
+
+    Args:
+      frontier: Ascending in samples.
+      strategy: Name of the best allocation at a budget.
+    """
+    found = []
+    for low, high in itertools.pairwise(frontier):
+        if low.strategy == high.strategy:
+            continue
+        a, b = float(low.samples), float(high.samples)
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(a * b)
+            a, b = (middle, b) if strategy(round(middle)) == low.strategy else (a, middle)
+        at = _rounded(math.sqrt(a * b))
+        text = wording.crossing(at, low.strategy, high.strategy)
+        found.append(_crossing("chosen", at, low.strategy, high.strategy, text))
+    return found
+
+
+def named(frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
+    """Where the best of the named strategies changes: their curves cross, log-linear in between."""
+    found = []
+    for low, high in itertools.pairwise(frontier):
+        before, after = (min(p.alternatives, key=p.alternatives.__getitem__) for p in (low, high))
+        if before == after or after not in low.alternatives or before not in high.alternatives:
+            continue
+        lead = low.alternatives[after] - low.alternatives[before]
+        lag = high.alternatives[before] - high.alternatives[after]
+        part = lead / (lead + lag) if lead + lag > 0 else 0.5
+        at = _rounded(low.samples * (high.samples / low.samples) ** part)
+        text = wording.named_crossing(at, before, after)
+        found.append(_crossing("named", at, before, after, text))
+    return found
+
+
+def _crossing(
+    kind: plan_.CrossingKind, at: int, before: str, after: str, text: str
+) -> plan_.Crossing:
+    return plan_.Crossing(kind=kind, samples=at, before=before, after=after, sentence=text)
+
+
+def _rounded(samples: float) -> int:
+    """To two digits: more would claim what no pilot can tell."""
+    return int(float(f"{samples:.2g}"))

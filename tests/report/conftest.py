@@ -1,0 +1,165 @@
+import dataclasses
+
+import pytest
+
+from tamis.report import facts
+from tamis.schemas import check, plan
+
+
+def share(stratum, quota, samples, supply):
+    rows = min(quota, supply)
+    return plan.Share(
+        stratum=stratum, quota=quota, epochs=quota / rows, share=quota / samples, rows=rows
+    )
+
+
+def budget(samples, error, strata, parts):
+    allocation = [
+        share(s.name, round(samples * p), samples, s.supply)
+        for s, p in zip(strata, parts, strict=True)
+        if p
+    ]
+    other = plan.Alternative(
+        name=f"{strata[-1].name} alone", predicted_error=error + 0.0213, gap=0.0213, allocation=[]
+    )
+    return plan.Budget(
+        samples=samples,
+        strategy="mixture",
+        allocation=allocation,
+        predicted_error=error,
+        interval=(error - 0.02, error + 0.02),
+        runner_up=other,
+        runners_up=[other],
+        law="SignalNoise",
+        measurements=1234,
+        largest_pilot=samples // 4,
+        summary=f"Train {samples:,} samples on a mixture",
+    )
+
+
+def point(samples, error, parts, strata):
+    others = {f"{s.name} alone": error + 0.01 * (i + 1) for i, s in enumerate(strata)}
+    return plan.Point(
+        samples=samples,
+        strategy="mixture",
+        shares=list(parts),
+        predicted_error=error,
+        interval=(error - 0.02, error + 0.02),
+        alternatives={**others, "equal shares": error + 0.05},
+    )
+
+
+def score(samples, law, held_out, *, chosen):
+    return plan.LawScore(
+        budget=samples,
+        law=law,
+        held_out_error=held_out,
+        fitted_error=0.004,
+        chosen=chosen,
+        parameters={"alpha": (0.5, 0.4, 0.6)},
+        warnings=[],
+    )
+
+
+def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
+    supplies = [600, 31320, 4000]
+    strata = [
+        plan.Stratum(name=n, source=n.partition("/")[0], tier=-1, supply=supplies[i % 3])
+        for i, n in enumerate(names)
+    ]
+    parts = [1 - 0.25 * (len(names) - 1) / len(names)] + [0.25 / len(names)] * (len(names) - 1)
+    swept = [n * f for n in samples for f in (0.5, 1, 2)]
+    return plan.Plan(
+        summary="Below about 1,300 samples use movie alone, above a mixture.",
+        mode="mixture",
+        max_epochs=None,
+        max_fraction=0.25,
+        seed=17,
+        chance=0.5,
+        strata=strata,
+        budgets=[budget(n, 0.35 - 0.01 * i, strata, parts) for i, n in enumerate(samples)],
+        crossings=[
+            plan.Crossing(
+                kind="chosen",
+                samples=1300,
+                before="movie alone",
+                after="mixture",
+                sentence="Below about 1,300 samples use movie alone, above a mixture.",
+            ),
+            plan.Crossing(
+                kind="named",
+                samples=5000,
+                before="movie alone",
+                after="equal shares",
+                sentence="Of the named strategies, equal shares is best above.",
+            ),
+        ],
+        frontier=[point(int(n), 0.36 - 0.00001 * n, parts, strata) for n in sorted({*swept})],
+        laws=[
+            score(n, law, held, chosen=law == "SignalNoise")
+            for n in samples
+            for law, held in (("SignalNoise", 0.0043), ("Power", 0.0144))
+        ],
+        notes=["Error rises with repetition.", "500 samples: SignalNoise predicts."],
+    )
+
+
+def checked(samples=(500, 2000, 8000)):
+    def measured(error):
+        return check.Measured(error=error, standard_error=0.0021, errors=[error])
+
+    return check.Check(
+        seeds=5,
+        chance=0.5,
+        budgets=[
+            check.Budget(
+                samples=n,
+                predicted_error=0.35,
+                interval=(0.33, 0.37),
+                chosen=measured(0.3456),
+                random=measured(0.3987),
+                everything=measured(0.4021),
+                gain=0.0531,
+            )
+            for n in samples
+        ],
+    )
+
+
+@pytest.fixture
+def known():
+    return facts.Facts(
+        name="demo",
+        plan=made(),
+        check=checked(),
+        pilots=(
+            facts.Curve("movie", 600, (100, 1000, 32000), (0.45, 0.33, 0.37)),
+            facts.Curve("movie", 150, (100, 1000, 32000), (0.45, 0.36, 0.41)),
+            facts.Curve("amazon", 31320, (100, 1000, 32000), (0.46, 0.4, 0.38)),
+        ),
+        contrasts=(
+            facts.Contrast(
+                "movie, by prototypes",
+                "highest scores",
+                "lowest scores",
+                (facts.Example("a fine film", 0.9, "ab" * 16),),
+                (facts.Example("", -0.25, "cd" * 16),),
+            ),
+        ),
+        balance=(facts.Balance(500, 31950, 500, 31420, 20, {"malformed": 7, "empty_text": 3}),),
+        intake=(facts.Intake("movie", 610, 600, {"malformed": 7, "empty_text": 3}),),
+        seconds=(("ingest", 0.191), ("pilot", 185.0)),
+        versions=(("tamis", "0.1.0"), ("python", "3.11.9")),
+        seed=17,
+        git="63167cb",
+        config="version: 1\nrun: runs/demo\n",
+    )
+
+
+@pytest.fixture
+def vary(known):
+    def vary(names=None, samples=(500, 2000, 8000), **changes):
+        plan_ = made(names or ("movie", "amazon"), samples)
+        return dataclasses.replace(known, plan=plan_, **changes)
+
+    return vary
