@@ -24,8 +24,15 @@ def steps(folder: str) -> dict[str, Callable[[], None]]:
     return dict(
         zip(
             NAMES,
-            (work.ingest, work.embed, work.cluster, work.prototypes, work.lexical, work.dedup,
-             work.tier),
+            (
+                work.ingest,
+                work.embed,
+                work.cluster,
+                work.prototypes,
+                work.lexical,
+                work.dedup,
+                work.tier,
+            ),
             strict=True,
         )
     )
@@ -50,7 +57,7 @@ class Bare:
         self._write("x", (unit(b) for b in self._read(self._inputs, ["x"])))
 
     def cluster(self) -> None:
-        """faiss k-means on as many rows as it would sample itself, then faiss search alone."""
+        """K-means of faiss on as many rows as it would sample itself, then faiss search alone."""
         rows = sum(pq.read_metadata(path).num_rows for path in self._supply)
         k = math.isqrt(rows)
         x = np.concatenate([matrix(b) for b in self._read([self._out / "x.parquet"], ["x"])])

@@ -51,8 +51,8 @@ def parse(url: str, model: type[Document]) -> Document:
         raise errors.ArtifactError(
             f"not a {model.__name__} document of this version",
             where=url,
-            why=f"{at}: {first['msg']}",
-            remedy="delete it and run again",
+            why=f"{at}: {first['msg']}" if at else first["msg"],
+            remedy=f"delete {storage.folder(url)} and run the same command again",
         ) from error
 
 

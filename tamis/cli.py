@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
+import pydantic
 import rich.console
 import rich.markup
 import rich.table
@@ -72,8 +73,21 @@ def load(run: str) -> config.Run:
         storage.join(run, ledger.DOCUMENT)
     )
     if is_folder or (storage.exists(run) and storage.is_folder(run)):
-        return config.Run.model_validate({**ledger.read(run)["config"], "run": run})
+        return _validated({**ledger.read(run)["config"], "run": run}, f"config of {run}")
     return runfile.load(run)
+
+
+def _validated(document: dict, what: str) -> config.Run:
+    try:
+        return config.Run.model_validate(document)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise errors.ConfigError(
+            f"{what}: '{at}' may not be {first['input']!r}",
+            why=first["msg"],
+            remedy="mend it, or give the run file itself",
+        ) from None
 
 
 @contextlib.contextmanager
@@ -179,7 +193,7 @@ def plan(
     if max_epochs:
         changed["max_epochs"] = max_epochs
     whole = {**document.model_dump(), "plan": {**document.plan.model_dump(), **changed}}
-    document = config.Run.model_validate(whole)
+    document = _validated(whole, "options of plan")
     from tamis.pipelines import chain
     from tamis.pipelines import plan as planning
 
@@ -192,7 +206,7 @@ def plan(
 def _budgets(text: str) -> list[int]:
     try:
         return [int(float(part)) for part in text.split(",")]
-    except ValueError:
+    except (ValueError, OverflowError):
         raise errors.ConfigError(
             f"--budget {text}", why="not numbers", remedy="such as --budget 1e6,1e7"
         ) from None

@@ -157,7 +157,7 @@ def batches(
                 table = file.read_row_group(i, columns)
             except (OSError, pa.ArrowException) as error:
                 raise _damaged(where, error) from error
-            yield table.combine_chunks().to_batches()[0]
+            yield from table.combine_chunks().to_batches()
 
 
 def _open(where: str) -> pq.ParquetFile:

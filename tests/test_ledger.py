@@ -6,7 +6,12 @@ import pytest
 
 from tamis import errors, ledger, storage
 
-HOLD = "import sys, time, tamis.ledger as l\nwith l.lock(sys.argv[1]):\n print(flush=True)\n time.sleep(99)"
+HOLD = """
+import sys, time, tamis.ledger
+with tamis.ledger.lock(sys.argv[1]):
+    print(flush=True)
+    time.sleep(99)
+"""
 
 
 @pytest.fixture

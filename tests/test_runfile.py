@@ -40,7 +40,10 @@ def test_budgets_are_sorted_and_distinct():
             ("budgets:", "budget:"),
             r"run\.yaml:7:3: unknown key 'plan\.budget'\n  -> did you mean 'budgets'\?",
         ),
-        (("text: text, label: label}\nt", "txt: text}\nt"), r"run\.yaml:4:26: unknown key 'sources"),
+        (
+            ("text: text, label: label}\nt", "txt: text}\nt"),
+            r"run\.yaml:4:26: unknown key 'sources",
+        ),
         (("version: 1", "version: 2"), r"run\.yaml:1:1: 'version' may not be 2"),
         (("[100, 400]", "[]"), r"run\.yaml:7:3: 'plan\.budgets' may not be \[\]"),
         (("[100, 400]", "[100, -4]"), r"run\.yaml:7:18: 'plan\.budgets\.1' may not be -4"),
@@ -56,7 +59,10 @@ def test_budgets_are_sorted_and_distinct():
             ("text: text, label: label}\nt", "text: text}\nt"),
             r"linear-probe needs a `label` column in: web",
         ),
-        (("plan:", "embed: {backend: statik}\nplan:"), r"6:9: .*'statik'.*\n  -> did you mean 'static'"),
+        (
+            ("plan:", "embed: {backend: statik}\nplan:"),
+            r"6:9: .*'statik'.*\n  -> did you mean 'static'",
+        ),
         (
             ("plan:", "embed: {backend: sentence-transformers}\nplan:"),
             r"6:1: backend sentence-transformers needs `model`",
@@ -105,7 +111,9 @@ def test_a_key_that_is_no_word_is_told():
 
 def test_a_missing_file_names_the_nearest(tmp_path):
     (tmp_path / "sentiment.yaml").write_text(GOOD)
-    with pytest.raises(errors.ConfigError, match=r"sentimnet\.yaml: no such run file\n  -> did you"):
+    with pytest.raises(
+        errors.ConfigError, match=r"sentimnet\.yaml: no such run file\n  -> did you"
+    ):
         runfile.load(str(tmp_path / "sentimnet.yaml"))
     with pytest.raises(errors.ConfigError, match=r"`tamis init FOLDER` writes one"):
         runfile.load(str(tmp_path / "nowhere" / "q.yaml"))

@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -25,11 +27,8 @@ def path(root):
 
 
 def rewrite(root, change):
-    with open(path(root), "r+b") as file:
-        data = bytearray(file.read())
-        file.seek(0)
-        file.truncate()
-        file.write(change(data))
+    file = pathlib.Path(path(root))
+    file.write_bytes(change(bytearray(file.read_bytes())))
 
 
 def test_what_is_committed_is_read_back(root):
@@ -58,7 +57,10 @@ def test_batches_are_cut_alike_in_every_folder(tmp_path):
     ("stamp", "message"),
     [
         (sidecars.Stamp("others", "inputs"), r"f/part\.parquet: sidecar is misaligned"),
-        (sidecars.Stamp("rows", "others"), r"f/part\.parquet: sidecar is stale .*\n  -> run with --redo"),
+        (
+            sidecars.Stamp("rows", "others"),
+            r"f/part\.parquet: sidecar is stale .*\n  -> run with --redo",
+        ),
     ],
 )
 def test_another_stamp_is_an_error_that_names_the_sidecar(root, stamp, message):
@@ -72,7 +74,9 @@ def test_another_stamp_is_an_error_that_names_the_sidecar(root, stamp, message):
 @pytest.mark.parametrize("keep", [0, 3, 12, 500, -1, -9])
 def test_a_truncated_sidecar_is_named(root, keep):
     rewrite(root, lambda data: data[:keep])
-    with pytest.raises(errors.ArtifactError, match=r"part\.parquet: sidecar is truncated or damaged"):
+    with pytest.raises(
+        errors.ArtifactError, match=r"part\.parquet: sidecar is truncated or damaged"
+    ):
         sidecars.read(root, "f", "part")
 
 

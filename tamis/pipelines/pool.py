@@ -128,6 +128,8 @@ def target(run: session.Session, names: tuple[str, ...]) -> tuple[NDArray, NDArr
     """The target's vectors (m, d) float32 and classes (m,)."""
     seen, xs, labels = run.view(), [], []
     for shard in run.cut("target"):
+        if not seen.rows(shard.name):
+            continue  # nor a dimension
         xs.append(
             embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
         )

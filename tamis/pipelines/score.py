@@ -97,12 +97,13 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
     """The target's embeddings, in input order."""
-    cut = run.cut("target")
+    seen = run.view()
+    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
     if not cut:
         raise errors.ConfigError(
             "score.target_similarity needs a target", remedy="add a `target` to the run file"
         )
-    parts = [run.view().table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING] for s in cut]
+    parts = [seen.table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING] for s in cut]
     artifacts.write(paths["target"], np.concatenate([embeddings.matrix(p) for p in parts]))
 
 

@@ -172,6 +172,8 @@ class Session:
             with self.reporter.stage(stage, rows, lambda: rows) as outcome:
                 outcome.note = "reused"
             return
+        for folder in folders:  # a killed attempt at another plan may have left files there
+            storage.remove_tree(storage.join(self.root, folder))
         started = time.monotonic()
         with self.reporter.stage(stage, rows, lambda: 0) as outcome:
             facts = work(outcome)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tamis import errors, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
-from tamis.pipelines import ingest, select, session
+from tamis.pipelines import check, ingest, plan, select, session
 from tamis.schemas import duplicates, index, manifest, rejected
 
 
@@ -76,8 +76,10 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
         if "shards" not in entry:
             continue  # no sidecars
         files = sum(_sidecars(run, folder, entry["shards"]) for folder in folders)
-        if files:
-            say(f"{stage}: {files} sidecars are whole, fresh and aligned")
+        say(f"{stage}: {files} sidecars are whole, fresh and aligned")
+    for module in (plan, check):
+        if module.NAME in run.ledger["stages"]:
+            module.read(run)
     if select.NAME in run.ledger["stages"]:
         for samples in budgets(run):
             _manifests(run, samples)

@@ -94,7 +94,7 @@ class View:
             yield from self._with_text(span, reads)
             return
         for shard in span.shards:
-            yield from ((shard, batch) for batch in self._aligned(shard, reads))
+            yield from ((shard, b) for b in self._aligned(shard, reads) if b.num_rows)
 
     def _inputs(self, folder: str) -> str:
         made = dict(self.made)
@@ -130,16 +130,20 @@ class View:
         self, span: shards.Span, reads: tuple[str, ...]
     ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
         sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
-        current, held = "", pa.table({})
+        current, held, known = "", pa.table({}), np.zeros(0, np.int64)
         for block in sources.read(span, _with_names(span), max_text_bytes=self.max_text_bytes):
             if block.shard.name != current:
                 current = block.shard.name
-                held = pa.Table.from_batches(list(self._aligned(block.shard, sidecar_reads)))
-                known = held.column(index.ROW).to_numpy()
+                held = _table(self._aligned(block.shard, sidecar_reads))
+                known = held.column(index.ROW).to_numpy() if held.num_rows else known[:0]
+            if not held.num_rows:
+                continue  # no row of the shard is good
             rows = block.batch.column(columns.ROW).to_numpy()
             accepted = np.isin(rows, known)
+            if not accepted.any():
+                continue
             kept = block.batch.filter(pa.array(accepted))
-            start = int(np.searchsorted(known, rows[accepted][0])) if accepted.any() else 0
+            start = int(np.searchsorted(known, rows[accepted][0]))
             part = held.slice(start, kept.num_rows).combine_chunks()
             _same(block.shard, kept, part)
             found = {name: _whole(part.column(name)) for name in sidecar_reads}
@@ -148,6 +152,11 @@ class View:
 
 
 _KEYS = (index.UID, index.ROW)
+
+
+def _table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    found = list(batches)
+    return pa.Table.from_batches(found) if found else pa.table({})
 
 
 def _with_names(span: shards.Span) -> tuple[str, ...]:

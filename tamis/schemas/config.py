@@ -84,10 +84,10 @@ class Embed(Part):
 class Cluster(Part):
     """Spherical k-means on a hash-sampled subset."""
 
-    k: Positive | None = Field(None, description="Clusters; default sqrt(rows), at most 1,000")
+    k: Positive | None = Field(None, description="Clusters; default sqrt(rows), at most 10,000")
     iterations: Positive = Field(20, description="Lloyd iterations; faiss's own default is 25")
     sample: Positive | None = Field(
-        None, description="Rows to fit on; default 256 per cluster, as faiss subsamples"
+        None, description="Rows to fit on; default 256 per cluster, see tamis.clusters"
     )
 
 

@@ -46,8 +46,8 @@ def schema(names: Sequence[str], chance: float = CHANCE) -> pa.Schema:
         pa.field(SAMPLES, pa.int64(), nullable=False),  # rows seen in training, repeats counted
         pa.field(SEED, pa.int64(), nullable=False),  # replicate
         pa.field(ERROR, pa.float64(), nullable=False),  # on the target, lower is better
-        pa.field(WEIGHTS, pa.list_(pa.field("element", pa.float64()), k), nullable=False),  # shares of what was seen
-        pa.field(SUPPLY, pa.list_(pa.field("element", pa.int64()), k), nullable=False),  # unique rows it could draw from
+        pa.field(WEIGHTS, _list(pa.float64(), k), nullable=False),  # shares of what was seen
+        pa.field(SUPPLY, _list(pa.int64(), k), nullable=False),  # unique rows it could draw from
     ]
     stated = {_STRATA_KEY: json.dumps(list(names)), _CHANCE_KEY: repr(float(chance))}
     return pa.schema(fields, metadata=stated)
@@ -154,6 +154,11 @@ def write(measurements: pa.Table, path: str | pathlib.Path) -> None:
     """Validate and write as Parquet."""
     with fsspec.open(str(path), "wb") as file:
         pq.write_table(validate(measurements), file)
+
+
+def _list(kind: pa.DataType, k: int) -> pa.DataType:
+    """Of fixed size, with the item's name that Parquet gives back."""
+    return pa.list_(pa.field("element", kind), k)
 
 
 def _from_flat(flat: pa.Table) -> pa.Table:

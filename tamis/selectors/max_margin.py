@@ -14,6 +14,7 @@ projection of the origin onto a convex set, so the maximum is unique and one bis
 another finds it: no grid, no start to choose, and no loss of digits as r tends to 1.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -28,11 +29,12 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _REACH = 8.5  # standard deviations of a coordinate that count
 _DEPTH = 9.0  # h(-9) is 1e-19
 _TAIL = np.array([-_DEPTH, -5, -2, 0, 2, 5, _DEPTH])  # panels across the bend of h
-_STEP = np.array([-6.0, -2, 0, 2, 6])  # panels across a smoothed step, in widths
+_STEP = np.array([-10.0, -6, -2, 0, 2, 6, 10])  # panels across a smoothed step, in widths
 _TINY = 1e-100  # in place of 0 in a denominator; its square does not overflow
 _FLAT = 1e-15  # a slope below it is 0: the student ignores the plane
 _TOLERANCE = 1e-12
-_NOISE = 1e-7  # below it, steps that no longer halve are rounding
+_FAINT = 1e-22  # of a load: too far in the tails to see the way
+_NOISE = 1e-7  # relative; below it, steps that no longer halve are rounding
 _NEWTONS = 200  # 5 are usual
 
 
@@ -93,7 +95,7 @@ def solve(alpha: float, kept: Kept) -> Student:
         return -1.0 if found is None else side * found.torque
 
     # The best margin is unimodal in the turn, and directions with none lie beyond those with one.
-    root = _root(torque, math.log(0.05), highest=math.log(math.pi / 2))
+    root = sign_change(torque, math.log(0.05), highest=math.log(math.pi / 2))
     return _at_turn(alpha, kept, side * math.exp(root), last) or last
 
 
@@ -113,7 +115,7 @@ def _at_turn(alpha: float, kept: Kept, turn: float, near: Student | None = None)
 
     if ascent(math.log(_FLAT)) <= 0:
         return None
-    slope = math.exp(_root(ascent, start, highest=math.inf, step=step))
+    slope = math.exp(sign_change(ascent, start, highest=math.inf, step=step))
     offset, load = _offset(alpha, kept, turn, slope, offset)
     return Student(slope, turn, offset, load.across / load.slope) if offset > 0 else None
 
@@ -129,24 +131,25 @@ def _offset(
     offset, jump, before = start, 4.0, math.inf
     for _ in range(_NEWTONS):
         load = _load(kept, turn, slope, offset)
-        value = alpha * load.value
-        if value < _TINY:  # h underflows: too far left to see the way
+        if load.value < _FAINT:
             offset, jump = offset + jump, 2 * jump
             continue
+        value = alpha * load.value
         step = -math.log(value) / 2 if value < 1 else 1 / math.sqrt(value) - 1
         step *= 2 * load.value / load.slope
-        if abs(step) <= _TOLERANCE * (1 + abs(offset)):
+        scale = 1 + abs(offset)
+        stuck = before <= _NOISE * scale and abs(step) > before / 2  # a thin slice has few digits
+        if stuck or abs(step) <= _TOLERANCE * scale:
             return offset, load
-        if before < _NOISE and abs(step) > before / 2:
-            return offset, load  # as far as the digits of a thin slice go
         offset, before = offset + step, abs(step)
     raise ArithmeticError(f"no offset at alpha {alpha}, slope {slope}, turn {turn}, {kept}")
 
 
-def _root(
+def sign_change(
     rises: Callable[[float], float], start: float, *, highest: float, step: float = 1.0
 ) -> float:
     """Where a function that is positive and then negative changes sign; `highest` at most."""
+    rises = functools.cache(rises)  # an end is looked at twice, and its sign must not change
     low = high = start
     if rises(start) < 0:
         while rises(low := low - step) < 0:
@@ -154,7 +157,7 @@ def _root(
     else:
         while high < highest and rises(high := min(high + step, highest)) > 0:
             low, step = high, 2 * step
-    return optimize.brentq(rises, low, high, xtol=_TOLERANCE)
+    return optimize.brentq(rises, low, high, xtol=_TOLERANCE) if rises(high) <= 0 else high
 
 
 def _load(kept: Kept, turn: float, slope: float, offset: float) -> _Load:

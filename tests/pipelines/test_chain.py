@@ -113,7 +113,14 @@ def test_verify_opens_every_folder(opened):
     said = []
     verify.verify(opened, said.append)
     told = " ".join(said)
-    for stage in ("ingest: 10", "embed: 10", "cluster: 7", "score:lexical: 7", "dedup: 7", "tier: 7"):
+    for stage in (
+        "ingest: 10",
+        "embed: 10",
+        "cluster: 7",
+        "score:lexical: 7",
+        "dedup: 7",
+        "tier: 7",
+    ):
         assert f"{stage} sidecars are whole, fresh and aligned" in told
     assert "manifests of 2 budgets match their digests" in told
 
@@ -157,7 +164,9 @@ def test_the_beginning_of_a_uid_will_do_where_it_is_the_only_one(opened):
 
 
 def files(root):
-    return {p: p.stat() for p in root.rglob("*") if p.is_file() and p.name not in ("run.json", ".lock")}
+    return {
+        p: p.stat() for p in root.rglob("*") if p.is_file() and p.name not in ("run.json", ".lock")
+    }
 
 
 def test_running_again_touches_nothing(copied, configured):
@@ -172,7 +181,10 @@ def test_running_again_touches_nothing(copied, configured):
 
 def test_a_scorer_added_later_adds_one_folder(copied, configured):
     before = files(copied)
-    chain.run(configured(copied, score={"prototypes": {}, "lexical": {}, "target_similarity": {}}), stages=("ingest", "score"))
+    chain.run(
+        configured(copied, score={"prototypes": {}, "lexical": {}, "target_similarity": {}}),
+        stages=("ingest", "score"),
+    )
     made = {p.relative_to(copied).parts[:2] for p in set(files(copied)) - set(before)}
     assert made == {("scores", "target_similarity"), ("artifacts", made_artifact(copied))}
     assert {p: s.st_mtime_ns for p, s in before.items()}.items() <= {

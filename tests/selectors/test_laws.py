@@ -1,5 +1,7 @@
 """Predictions: published values, closed forms and limits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +123,7 @@ SIGNAL = laws.SignalNoise(
     alpha=1.1,
     rows_needed=400,
     kappa=0.3,
+    strength=(0.8, 1.5, 1.0),
 )
 simplex = st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda w: sum(w) > 0.1)
 supplies = st.lists(st.integers(1, 10**6), min_size=3, max_size=3)
@@ -149,7 +152,7 @@ def test_unlimited_supply_falls_to_the_direction_error():
 
 
 def test_nearest_mean_classifier_is_the_closed_form():
-    """With alpha = 1 and one aligned stratum: H(s / sqrt(1 + needed / n)), the LDA learning curve."""
+    """With alpha = 1 and one aligned stratum: H(s / sqrt(1 + needed / n)), LDA's curve."""
     law = laws.SignalNoise((1 - 1e-15,), 0.5, 1.2, 50, 1.0, 0.0, 0.5)
     n = np.array([10.0, 100.0, 1e4])
     np.testing.assert_allclose(
@@ -158,15 +161,23 @@ def test_nearest_mean_classifier_is_the_closed_form():
 
 
 def test_error_of_a_scarce_stratum_falls_then_rises_and_mixing_helps():
+    law = dataclasses.replace(SIGNAL, strength=None)
     n = np.geomspace(10, 1e6, 40)
-    alone = SIGNAL.predict([1, 0, 0], n, [600, 5000, 5000])
+    alone = law.predict([1, 0, 0], n, [600, 5000, 5000])
     turn = alone.argmin()
     assert 0 < turn < 39
     assert (np.diff(alone[:turn]) < 0).all()
     assert (np.diff(alone[turn:]) > 0).all()
-    mixed = SIGNAL.predict([0.5, 0.5, 0], n, [600, 5000, 5000])
+    mixed = law.predict([0.5, 0.5, 0], n, [600, 5000, 5000])
     assert mixed[0] > alone[0]
     assert mixed[-1] < alone[-1]
+
+
+def test_strength_speeds_learning_up():
+    slow, fast = (dataclasses.replace(SIGNAL, strength=(g, 1, 1)) for g in (1.0, 2.0))
+    n = np.geomspace(10, 1e5, 9)
+    one = fast.predict([1, 0, 0], n, [1e9] * 3)
+    np.testing.assert_allclose(one, slow.predict([1, 0, 0], 4 * n, [1e9] * 3))
 
 
 def test_kish_is_the_variance_of_a_weighted_mean():

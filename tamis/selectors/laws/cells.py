@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tamis.schemas import measurements as measurements_
 
-# In units of the chance level, so that 0.002 and 0.003 of error for two balanced classes.
-FLOOR = 0.004  # no law is more right than this at any length
-DRIFT = 0.006  # nor than this per step away from the longest run: what is near counts more
+# In units of the chance level, so that 0.001 and 0.006 of error for two balanced classes.
+FLOOR = 0.002  # no law is more right than this at any length
+DRIFT = 0.012  # nor than this per step away from the longest run: what is near counts more
 ASSUMED_NOISE = 0.02  # of one run, where there are no replicates
 
 

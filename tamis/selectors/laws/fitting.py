@@ -1,6 +1,7 @@
 """Fitting, in one place: multi-start least squares with weak priors, and what it could not tell."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,11 @@ from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import protocol
 from tamis.selectors.laws.protocol import Law
 
+Residuals = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 LEVEL = 0.9
-_RANDOM_STARTS = 1
+_RANDOM_STARTS = 3
+_SCREENED = 100
 _ITERATIONS = 100
 _CLOSE = 1e-6  # relative, of the cost and of the vector
 _STEP = 1e-6  # of forward differences; logs and logits are of order 1
@@ -97,7 +101,7 @@ def fit(
       measurements: A measurements table, or its cells.
       law: The class, e.g. `laws.SignalNoise`.
       seed: Of the random starts.
-      near: Shape (p,), the vector of a fit to almost the same measurements, to start from instead.
+      near: Shape (p,), the vector of a fit to almost the same measurements, one more start.
 
     Returns:
       The best of all starts. Cost is one small least-squares problem per start, whatever the
@@ -115,14 +119,34 @@ def fit(
         )
     prior = law.prior(cells)
 
-    if near is None:
-        rng = seeding.generator(seed, "fit", law.name)
-        jitter = 0.5 * prior.scale * rng.standard_normal((_RANDOM_STARTS, len(prior.mean)))
-        starts = np.concatenate([prior.mean[None], law.starts(cells), prior.mean + jitter])
-    else:
-        starts = np.stack([near, prior.mean])
+    rng = seeding.generator(seed, "fit", law.name)
+    known = law.starts(cells) if near is None else near[None]
+    starts = np.concatenate([prior.mean[None], known, _screened(law, cells, prior, rng)])
     found = [_solve(law, cells, prior, x, _ITERATIONS) for x in starts]
     return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
+
+
+def _residuals(law: type[Law], cells: cells_.Cells, prior: protocol.Prior) -> Residuals:
+    """Misses of cells in units of sigma, and of parameters in units of the prior's width."""
+
+    def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(over="ignore"):
+            found = law.from_vector(vector, cells)
+            miss = found.predict(cells.weights, cells.samples, cells.supply) - cells.error
+        miss = np.clip(np.nan_to_num(miss, nan=1e3), -1e3, 1e3) / cells.sigma
+        return np.concatenate([miss, (vector - prior.mean) / prior.scale])
+
+    return residuals
+
+
+def _screened(
+    law: type[Law], cells: cells_.Cells, prior: protocol.Prior, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The best of many draws from the prior: shape (_RANDOM_STARTS, p)."""
+    residuals = _residuals(law, cells, prior)
+    drawn = prior.mean + prior.scale * rng.standard_normal((_SCREENED, len(prior.mean)))
+    cost = [float(np.sum(residuals(x) ** 2)) for x in drawn]
+    return drawn[np.argsort(cost, kind="stable")[:_RANDOM_STARTS]]
 
 
 def _solve(
@@ -132,14 +156,8 @@ def _solve(
     start: NDArray[np.float64],
     iterations: int,
 ) -> optimize.OptimizeResult:
-    """Least squares over cells in units of sigma, and parameters in units of the prior's width."""
-
-    def residuals(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(over="ignore"):
-            found = law.from_vector(vector, cells)
-            miss = found.predict(cells.weights, cells.samples, cells.supply) - cells.error
-        miss = np.clip(np.nan_to_num(miss, nan=1e3), -1e3, 1e3) / cells.sigma
-        return np.concatenate([miss, (vector - prior.mean) / prior.scale])
+    """One least-squares problem, with forward differences."""
+    residuals = _residuals(law, cells, prior)
 
     def slopes(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         here = residuals(vector)

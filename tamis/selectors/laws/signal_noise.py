@@ -26,16 +26,21 @@ class SignalNoise:
       - what they hold beside it: parts of length w_i sqrt(1 - c_i^2), any two of them with the one
         `correlation` rho; squared length q(w) = (1 - rho) sum_i b_i^2 + rho (sum_i b_i)^2;
       - what is not learned yet after n samples: variance (samples_needed / n)^alpha. For the
-        nearest-mean classifier of Gaussian classes alpha is exactly 1;
+        nearest-mean classifier of Gaussian classes alpha is exactly 1 and samples_needed falls with
+        the square of the distance between the class means, so a stratum whose classes lie
+        `strength` times as far apart as others' learns strength^2 times as fast;
       - what belongs to single rows: stratum i puts its share w_i on u_i = min(m_i, n w_i) rows, so
         a row-specific variance v leaves v sum_i w_i^2 / u_i, i.e. v over Kish's effective number of
         distinct rows. Each further visit pulls on a row's own part while the shared part is already
         learned, so it grows with the visits r_i = n w_i / u_i as r_i^kappa.
 
-    Hence, with a(w) = sum_i w_i c_i,
+    Hence, with a(w) = sum_i w_i c_i and g(w) = sum_i w_i strength_i,
 
-        error = 2 chance H( signal a / sqrt(a^2 + q + (samples_needed/n)^alpha + noise) )
-        noise = rows_needed sum_i w_i^2 r_i^kappa / u_i
+        error = 2 chance H( signal a / sqrt(a^2 + q + (samples_needed / (n g^2))^alpha + noise) )
+        noise = rows_needed / g^2 sum_i w_i^2 r_i^kappa / u_i
+
+    Strength speeds learning up and does not tilt the direction: a classifier trained by its
+    residuals stops being pulled by what it already separates.
 
     The factor 2 chance is 1 for two balanced classes; for more classes, or a majority, it makes the
     error start at chance instead of 1/2. That is a rescaling and not part of the derivation.
@@ -55,6 +60,8 @@ class SignalNoise:
       rows_needed: Distinct rows at which row noise equals what a stratum alone can hold.
       kappa: Growth of a row's noise with its visits, not negative.
       chance: Error of a model that has learned nothing.
+      strength: How far apart each stratum's classes lie, relative to the others; all 1 if not
+        given.
     """
 
     name: ClassVar[str] = "SignalNoise"
@@ -66,6 +73,7 @@ class SignalNoise:
     rows_needed: float
     kappa: float
     chance: float = 0.5
+    strength: Sequence[float] | None = None
 
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
@@ -76,8 +84,9 @@ class SignalNoise:
         beside = w * np.sqrt(1 - c**2)
         rho = self.correlation
         q = (1 - rho) * (beside**2).sum(-1) + rho * beside.sum(-1) ** 2
-        unlearned = (self.samples_needed / n[..., 0]) ** self.alpha
-        noise = self.rows_needed * row_noise(w, n, m, self.kappa)
+        pull = 1.0 if self.strength is None else (w @ np.asarray(self.strength, np.float64)) ** 2
+        unlearned = (self.samples_needed / (n[..., 0] * pull)) ** self.alpha
+        noise = self.rows_needed / pull * row_noise(w, n, m, self.kappa)
         z = self.signal * shared / np.sqrt(shared**2 + q + unlearned + noise)
         return 2 * self.chance * special.ndtr(-z)
 
@@ -94,15 +103,18 @@ class SignalNoise:
             names=(
                 *(f"alignment[{s}]" for s in cells.names),
                 *("correlation", "signal", "samples_needed", "alpha", "rows_needed", "kappa"),
+                *(f"strength[{s}]" for s in cells.names),
             ),
-            mean=np.array([1.0] * k + [0.0, 0.0, middle, 0.0, middle, np.log(0.5)]),
-            scale=np.array([1.5] * k + [1.5, 1.0, 2.0, 0.5, 2.0, 0.7]),
+            mean=np.array([1.0] * k + [0.0, 0.0, middle, 0.0, middle, np.log(0.5)] + [0.0] * k),
+            scale=np.array([1.5] * k + [1.5, 1.0, 2.0, 0.5, 2.0, 0.7] + [0.5] * k),
         )
 
     @classmethod
     def from_vector(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> Self:
-        *c, rho, signal, samples, alpha, rows, kappa = cls.values(vector, cells).tolist()
-        return cls(tuple(c), rho, signal, samples, alpha, rows, kappa, cells.chance)
+        values = cls.values(vector, cells).tolist()
+        c, g = tuple(values[: cells.k]), tuple(values[-cells.k :])
+        rho, signal, samples, alpha, rows, kappa = values[cells.k : -cells.k]
+        return cls(c, rho, signal, samples, alpha, rows, kappa, cells.chance, g)
 
     @classmethod
     def values(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> NDArray[np.float64]:
@@ -111,7 +123,7 @@ class SignalNoise:
 
     @classmethod
     def starts(cls, cells: cells_.Cells) -> NDArray[np.float64]:
-        return np.empty((0, cells.k + 6))
+        return np.empty((0, 2 * cells.k + 6))
 
 
 def row_noise(

@@ -1,0 +1,216 @@
+"""The command line in this process; `main` is what the console script calls."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+
+import tamis as package
+from tamis import cli, runfile
+
+
+@pytest.fixture
+def tamis(monkeypatch, capsys):
+    """Run a command line: exit code, stdout and stderr."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["tamis", *map(str, args)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        told = capsys.readouterr()
+        return stopped.value.code or 0, told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def written(described, tmp_path):
+    """Path of a run file."""
+
+    def write(run=tmp_path / "run", **changes):
+        path = tmp_path / "run.yaml"
+        path.write_text(yaml.safe_dump(described(run, **changes), sort_keys=False))
+        return path
+
+    return write
+
+
+def test_the_version_is_the_package_s(tamis):
+    assert tamis("--version") == (0, f"{package.__version__}\n", "")
+
+
+def test_run_ends_in_five_lines_and_again_reuses_everything(tamis, copied, written):
+    file = written(copied)
+    code, out, err = tamis("run", file)
+    assert code == 0
+    lines = [line.split(None, 1) for line in out.strip().splitlines()]
+    assert [line[0] for line in lines] == ["chosen", "predicted", "gain", "manifest", "report"]
+    assert pathlib.Path(lines[-1][1]).is_file()
+    events = [json.loads(line) for line in err.splitlines()]
+    starts = {e["stage"]: e["reused_shards"] for e in events if e["event"] == "start"}
+    assert starts["embed"] == 10
+    code, quiet, err = tamis("run", file, "--quiet")
+    assert (code, quiet, err) == (0, out, "")
+
+
+def test_stages_run_alone_one_after_another(tamis, written, tmp_path):
+    file = written(plan={"budgets": [100]}, check={"seeds": 1})
+    stages = ("ingest", "embed", "cluster", "score", "dedup", "tier", "pilot")
+    for stage in stages:
+        assert tamis(stage, file, "--quiet") == (0, "", "")
+    code, out, _ = tamis("plan", file, "--quiet")
+    assert code == 0
+    assert "samples" in out
+    for stage in ("select", "check"):
+        assert tamis(stage, file, "--quiet") == (0, "", "")
+    assert (tmp_path / "run" / "check" / "check.json").is_file()
+    code, out, _ = tamis("verify", file)
+    assert code == 0
+    assert "balanced" in out
+
+
+def test_a_stage_before_its_turn_says_what_to_run(tamis, written):
+    code, _, err = tamis("cluster", written(), "--quiet")
+    assert code == 1
+    assert "has not been run" in err
+    assert "`tamis ingest FILE`" in err
+
+
+def test_a_run_folder_stands_for_its_file(tamis, finished, copied):
+    code, out, _ = tamis("verify", copied)
+    assert code == 0
+    assert "rows in = selected + not selected + duplicate + rejected: balanced" in out
+    assert "600" in out
+
+
+def test_inspect_tells_a_row_s_story(tamis, copied):
+    (first, *_) = json.loads((copied / "shards.json").read_text())
+    from pyarrow import parquet
+
+    uid = parquet.read_table(copied / "index" / f"{first['name']}.parquet")["uid"][0].as_py()
+    code, out, _ = tamis("inspect", copied, uid)
+    story = yaml.safe_load(out)
+    assert code == 0
+    assert (story["uid"], story["source"], story["row"]) == (uid, "near", 0)
+    code, _, err = tamis("inspect", copied, "zz")
+    assert code == 1
+    assert "no accepted row is named zz" in err
+
+
+def test_explain_shows_config_stages_and_needs(tamis, copied, written):
+    code, out, _ = tamis("explain", written(copied))
+    assert code == 0
+    document, _, table = out.partition("\n\n")
+    assert yaml.safe_load(document)["embed"]["backend"] == "static"
+    for word in ("memory", "disk", "time", "near 120", "ingest", "yes"):
+        assert word in table
+
+
+def test_what_init_writes_can_be_explained(tamis, corpus, tmp_path):
+    file = tmp_path / "starter.yaml"
+    code, out, _ = tamis("init", corpus, "--output", file)
+    assert code == 0
+    assert f"tamis explain {file}" in out
+    found = runfile.load(str(file))
+    assert set(found.sources) == {"near", "far"}
+    assert found.sources["near"].label == "label"
+    assert found.target.path.endswith("target.jsonl")
+    assert tamis("explain", file)[0] == 0
+    code, _, err = tamis("init", corpus, "--output", file)
+    assert code == 2
+    assert "the file exists" in err
+
+
+def test_init_of_nothing_is_told(tamis, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, err = tamis("init", tmp_path / "empty", "--output", tmp_path / "x.yaml")
+    assert code in (1, 2)
+    assert "empty" in err
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_doctor_finds_what_the_tests_need(tamis):
+    code, out, _ = tamis("doctor")
+    assert code == 0
+    for part in ("apache-beam", "faiss-cpu", "[static]", "[embed]", "gpu", "cores"):
+        assert part in out
+
+
+def test_the_schema_takes_the_example(tamis, request):
+    code, out, _ = tamis("schema")
+    assert code == 0
+    example = request.config.rootpath / "examples" / "sentiment.yaml"
+    jsonschema.validate(yaml.safe_load(example.read_text(encoding="utf-8")), json.loads(out))
+
+
+def test_an_unknown_key_is_exit_code_2_with_place_and_neighbour(tamis, written):
+    file = written(plan={"budgts": [3]})
+    line = file.read_text().splitlines().index("  budgts:") + 1
+    code, out, err = tamis("run", file)
+    assert (code, out) == (2, "")
+    assert f"{file}:{line}:3: unknown key 'plan.budgts'" in err
+    assert "did you mean 'budgets'?" in err
+
+
+def test_a_missing_run_file_is_exit_code_2(tamis, written):
+    file = written()
+    code, _, err = tamis("run", f"{file}l")
+    assert code == 2
+    assert "no such run file" in err
+    assert f"did you mean {file}?" in err
+
+
+@pytest.mark.parametrize("args", [["--budget", b] for b in ("many", "-5", ",", "inf")])
+def test_a_budget_that_is_no_number_is_exit_code_2(tamis, copied, args):
+    code, _, err = tamis("plan", copied, *args)
+    assert code == 2
+    assert "budget" in err
+
+
+def test_another_budget_is_planned_from_the_run_folder(tamis, copied):
+    code, out, _ = tamis("plan", copied, "--budget", "2e2", "--quiet")
+    assert code == 0
+    assert "200" in out
+
+
+def test_an_unknown_progress_style_is_exit_code_2(tamis, written):
+    code, _, err = tamis("ingest", written(), "--progress", "fancy")
+    assert code == 2
+    assert "one of auto, rich, json, quiet" in err
+
+
+def test_too_many_rejects_are_exit_code_3(tamis, written, corpus, tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes((corpus / "near.jsonl").read_bytes() + b"{\n" * 30)
+    code, _, err = tamis("run", written(sources={"near": {"path": str(path)}}), "--quiet")
+    assert code == 3
+    assert "30 malformed" in err
+
+
+def test_what_will_not_fit_is_exit_code_4(tamis, written, monkeypatch):
+    from tamis.pipelines import estimate
+
+    monkeypatch.setattr(estimate, "available_memory", lambda: 1 << 20)
+    code, _, err = tamis("run", written())
+    assert code == 4
+    assert "1.0 MiB is available" in err
+    assert "lower ingest.shard_rows" in err
+
+
+def test_rich_progress_names_every_stage(tamis, written):
+    code, _, err = tamis("ingest", written(), "--progress", "rich")
+    assert code == 0
+    assert "ingest" in err
+    assert "900 rows" in err
+
+
+def test_the_console_script_exits_with_the_same_codes(tmp_path):
+    script = pathlib.Path(sys.executable).with_name("tamis")
+    ran = subprocess.run([script, "run", tmp_path], capture_output=True, text=True, check=False)
+    assert ran.returncode in (1, 2)
+    assert "Traceback" not in ran.stderr
+    assert ran.stderr.startswith("error ")
