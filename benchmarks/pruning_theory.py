@@ -4,7 +4,9 @@
 
 Prints the largest deviation of `pruning.perceptron_error` from the table that an independent solver
 made of Sorscher et al.'s (2022) saddle point, then the error of max-margin perceptrons trained on
-pruned Gaussian data (libsvm, C = 1e8) beside the theory, and draws both.
+pruned Gaussian data (libsvm, C = 1e8) beside the theory, and draws both. The theory is of infinite
+dimension: with few hard examples (alpha 0.5) the simulation is 0.003 lower at dimension 200 and
+equal at 800; near alpha = 2 they differ by more. Two minutes.
 """
 
 import argparse

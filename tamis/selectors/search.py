@@ -50,7 +50,7 @@ def within(shares: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np
         room = caps - w
         want = np.where(room > 0, shares, 0.0)
         want = want if want.sum() > 0 else np.minimum(room, 1.0)
-        w = np.minimum(w + left * want / want.sum(), caps)
+        w = np.minimum(w + left * (want / want.sum()), caps)
     return w / w.sum()
 
 

@@ -4,6 +4,7 @@ Fitting sees cells, so its cost does not grow with the number of seeds.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ class Cells:
     def k(self) -> int:
         return len(self.names)
 
-    @property
+    @functools.cached_property
     def sigma(self) -> NDArray[np.float64]:
         """Shape (c,): what a law may miss each cell by: seeds, its own flaws, and distance.
 

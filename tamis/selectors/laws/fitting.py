@@ -18,6 +18,7 @@ Residuals = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 LEVEL = 0.9
 _RANDOM_STARTS = 3
 _SCREENED = 100
+_FIRST_ITERATIONS = 15  # of every start, and of a draw; then the best goes on
 _ITERATIONS = 100
 _CLOSE = 1e-6  # relative, of the cost and of the vector
 _STEP = 1e-6  # of forward differences; logs and logits are of order 1
@@ -80,7 +81,9 @@ class Fit:
             error = cells.error + cells.sigma * rng.standard_normal(len(cells))
             moved = dataclasses.replace(cells, error=error)
             mean = prior.mean + prior.scale * rng.standard_normal(len(prior.mean))
-            best = _solve(kind, moved, dataclasses.replace(prior, mean=mean), self.vector, 15)
+            best = _solve(
+                kind, moved, dataclasses.replace(prior, mean=mean), self.vector, _FIRST_ITERATIONS
+            )
             found.append(kind.from_vector(best.x, cells))
         return found
 
@@ -122,8 +125,9 @@ def fit(
     rng = seeding.generator(seed, "fit", law.name)
     known = law.starts(cells) if near is None else near[None]
     starts = np.concatenate([prior.mean[None], known, _screened(law, cells, prior, rng)])
-    found = [_solve(law, cells, prior, x, _ITERATIONS) for x in starts]
-    return _summary(law, cells, prior, min(found, key=lambda r: r.cost))
+    tried = [_solve(law, cells, prior, x, _FIRST_ITERATIONS) for x in starts]
+    first = min(tried, key=lambda r: r.cost)
+    return _summary(law, cells, prior, _solve(law, cells, prior, first.x, _ITERATIONS))
 
 
 def _residuals(law: type[Law], cells: cells_.Cells, prior: protocol.Prior) -> Residuals:

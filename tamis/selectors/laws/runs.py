@@ -1,0 +1,168 @@
+"""Language-model training runs: parameters, tokens seen, distinct tokens, loss."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from tamis import errors
+
+COLUMNS = ("params", "tokens", "unique_tokens", "loss")
+MOST = 4096  # rows a fit sees; more are merged into cells, so that a fit stays a matter of seconds
+
+_CONTRADICTION = 0.1  # in log loss: replicates this far apart are not the same experiment
+_FINEST = 0.02  # width of a merged cell in the logs of size and tokens, doubled until they fit
+
+Table = pa.Table | Mapping[str, ArrayLike]
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """Validated runs, one row each or one row per cell of near-identical runs.
+
+    Attributes:
+      params: N, shape (n,).
+      tokens: D, tokens seen, shape (n,).
+      unique: U, distinct tokens seen, never above `tokens`, shape (n,).
+      loss: Nats per token, shape (n,).
+      count: Runs behind the row, shape (n,).
+      warnings: What is odd about them, in words.
+    """
+
+    params: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+    unique: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    count: NDArray[np.float64]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    @classmethod
+    def of(cls, table: "Table | Runs") -> "Runs":
+        """The runs themselves, or those of a table with the columns of `COLUMNS`.
+
+        Without `unique_tokens` every run is taken to have seen each token once.
+
+        Raises:
+          PlanError: a column is missing or a value is not a positive finite number.
+        """
+        if isinstance(table, Runs):
+            return table
+        names = table.column_names if isinstance(table, pa.Table) else list(table)
+        params, tokens, loss = (_column(table, c, names) for c in ("params", "tokens", "loss"))
+        unique = _column(table, "unique_tokens", names) if "unique_tokens" in names else tokens
+        if len({len(c) for c in (params, tokens, unique, loss)}) > 1:
+            raise errors.PlanError("the columns of the runs differ in length")
+        rows = np.column_stack([params, tokens, np.minimum(unique, tokens), loss])
+        distinct = np.unique(rows, axis=0)
+        found = [] if len(distinct) == len(rows) else [_repeated(len(rows) - len(distinct))]
+        runs = cls(*distinct.T, np.ones(len(distinct)), (*found, *_contradictions(distinct)))
+        return runs if len(runs) <= MOST else runs.merged()
+
+    @property
+    def epochs(self) -> NDArray[np.float64]:
+        return self.tokens / self.unique
+
+    @property
+    def flops(self) -> NDArray[np.float64]:
+        """6 N D (Kaplan et al. 2020)."""
+        return 6 * self.params * self.tokens
+
+    def where(self, mask: NDArray[np.bool_]) -> Self:
+        columns = ("params", "tokens", "unique", "loss", "count")
+        return dataclasses.replace(self, **{c: getattr(self, c)[mask] for c in columns})
+
+    def merged(self) -> Self:
+        """At most `MOST` cells: geometric means of the runs whose logs round alike."""
+        logs = np.log(np.column_stack([self.params, self.tokens, self.unique, self.loss]))
+        width = _FINEST
+        while True:
+            keys = np.floor(logs[:, :3] / width).astype(np.int64)
+            _, cell = np.unique(keys, axis=0, return_inverse=True)
+            cell = cell.reshape(-1)
+            count = np.bincount(cell, self.count)
+            if len(count) <= MOST:
+                break
+            width *= 2
+        means = [np.exp(np.bincount(cell, self.count * c) / count) for c in logs.T]
+        said = f"{len(self)} runs were merged into {len(count)} cells, {width:.2g} wide in logs"
+        return type(self)(*means, count, (*self.warnings, said))
+
+    def require(self, least: int, law: str) -> None:
+        """Refuse a fit with fewer distinct runs than parameters.
+
+        Raises:
+          PlanError: there are fewer than `least` rows.
+        """
+        if len(self) < least:
+            raise errors.PlanError(
+                f"{len(self)} distinct run(s) cannot carry {law}",
+                why=f"it has {least} parameters",
+                remedy=f"measure at least {least} runs of several sizes and lengths",
+            )
+
+    def gaps(self, *, repetition: bool) -> list[str]:
+        """What this design cannot tell, whatever the law."""
+        found = []
+        if len(np.unique(self.params)) == 1:
+            found.append("only one model size: how loss changes with parameters is unknown")
+        if len(np.unique(self.tokens)) == 1:
+            found.append("only one number of tokens: how loss changes with tokens is unknown")
+        if repetition:
+            found.extend(self._repetition_gaps())
+        return found
+
+    def _repetition_gaps(self) -> list[str]:
+        repeats = np.unique(self.epochs[self.epochs > 1 + 1e-9])
+        if not repeats.size:
+            return ["no run repeats a token: what repetition costs is unknown"]
+        if repeats.size == 1:
+            return ["only one repeat count: half-life unknown"]
+        return []
+
+
+def _column(table: Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
+    if name not in names:
+        raise errors.PlanError(
+            f"the runs have no column {name!r}",
+            why=f"found {', '.join(map(str, names))}",
+            remedy=f"name the columns {', '.join(COLUMNS)}",
+        )
+    column = table[name]
+    values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else np.asarray(column)
+    try:
+        out = np.asarray(values, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise errors.PlanError(f"column {name!r} holds something not a number") from error
+    bad = ~(np.isfinite(out) & (out > 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise errors.PlanError(
+            f"{name} is {out[row]:g}",
+            where=f"run {row}",
+            why="sizes, tokens and losses are positive and finite",
+            remedy="drop the run, or measure it again",
+        )
+    return out
+
+
+def _repeated(rows: int) -> str:
+    return f"{rows} row(s) repeat another exactly and count once"
+
+
+def _contradictions(rows: NDArray[np.float64]) -> list[str]:
+    """Runs of one size and length whose losses are too far apart to be seeds."""
+    _, cell = np.unique(rows[:, :3], axis=0, return_inverse=True)
+    cell = cell.reshape(-1)
+    low, high = np.full(cell.max(initial=0) + 1, np.inf), np.zeros(cell.max(initial=0) + 1)
+    np.minimum.at(low, cell, rows[:, 3])
+    np.maximum.at(high, cell, rows[:, 3])
+    apart = int((np.log(high / low) > _CONTRADICTION).sum()) if len(rows) else 0
+    if not apart:
+        return []
+    return [f"{apart} setting(s) have runs whose losses differ by more than 10 %: noise or mistake"]
