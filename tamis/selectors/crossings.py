@@ -8,16 +8,20 @@ from tamis.schemas import plan as plan_
 from tamis.selectors import wording
 
 _BISECTIONS = 5
+_OCTAVE = 2.0
 
 
 def chosen(frontier: Sequence[plan_.Point], strategy: Callable[[int], str]) -> list[plan_.Crossing]:
     """Where the name of the best allocation changes, by bisection in log samples.
 
+    Regimes of less than an octave are merged into their neighbours: near a border the name flips
+    with noise.
+
     Args:
       frontier: Ascending in samples.
       strategy: Name of the best allocation at a budget.
     """
-    found = []
+    found: list[tuple[float, str, str]] = []
     for low, high in itertools.pairwise(frontier):
         if low.strategy == high.strategy:
             continue
@@ -25,10 +29,13 @@ def chosen(frontier: Sequence[plan_.Point], strategy: Callable[[int], str]) -> l
         for _ in range(_BISECTIONS):
             middle = math.sqrt(a * b)
             a, b = (middle, b) if strategy(round(middle)) == low.strategy else (a, middle)
-        at = _rounded(math.sqrt(a * b))
-        text = wording.crossing(at, low.strategy, high.strategy)
-        found.append(_crossing("chosen", at, low.strategy, high.strategy, text))
-    return found
+        found.append((math.sqrt(a * b), low.strategy, high.strategy))
+    return [
+        _crossing(
+            "chosen", _rounded(at), before, after, wording.crossing(_rounded(at), before, after)
+        )
+        for at, before, after in _merged(found)
+    ]
 
 
 def named(frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
@@ -45,6 +52,18 @@ def named(frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
         text = wording.named_crossing(at, before, after)
         found.append(_crossing("named", at, before, after, text))
     return found
+
+
+def _merged(found: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]:
+    kept: list[tuple[float, str, str]] = []
+    for at, before, after in found:
+        if kept and at < _OCTAVE * kept[-1][0]:
+            first, start, _ = kept.pop()
+            if start != after:
+                kept.append((math.sqrt(first * at), start, after))
+        else:
+            kept.append((at, before, after))
+    return kept
 
 
 def _crossing(

@@ -12,7 +12,7 @@ from tamis import errors
 from tamis.pilots import design
 from tamis.schemas import measurements
 from tamis.schemas import plan as plan_
-from tamis.selectors import allocation, laws, search, strategies
+from tamis.selectors import allocation, crossings, laws, search, strategies
 
 SUPPLY = (400, 3000, 4000)
 BUDGETS = (2000, 32_000, 256_000)
@@ -243,3 +243,28 @@ def test_what_cannot_be_planned_is_said(change, message):
     given = {"strata": STRATA, "budgets": BUDGETS, **change}
     with pytest.raises(errors.PlanError, match=message):
         allocation.plan(TABLE, **given)
+
+
+def test_a_name_that_flips_within_an_octave_is_no_crossing():
+    def strategy(samples):
+        if samples < 700:
+            return "a alone"
+        return "mostly a" if samples < 900 or 1400 <= samples < 2500 else "mixture"
+
+    points = [
+        plan_.Point(
+            samples=n,
+            strategy=strategy(n),
+            shares=[1.0],
+            predicted_error=0.1,
+            interval=(0, 1),
+            alternatives={},
+        )
+        for n in (500, 800, 1200, 2000, 4000)
+    ]
+    found = crossings.chosen(points, strategy)
+    assert [(c.before, c.after) for c in found] == [
+        ("a alone", "mostly a"),
+        ("mostly a", "mixture"),
+    ]
+    assert found[1].samples == pytest.approx(2500, rel=0.05)

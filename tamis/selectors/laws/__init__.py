@@ -3,7 +3,7 @@
 >>> from tamis.selectors import laws
 >>> law = laws.RepetitionUtility(b=[-0.13], tau=[3], a=0.022, d=0.1)
 >>> float(law.predict(weights=[1], samples=32e6, supply=[12_800_000]).round(3))
-0.89
+0.899
 """
 
 from tamis.selectors.laws.competition import LAWS, Entry, compare, compete

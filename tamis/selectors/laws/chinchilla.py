@@ -106,7 +106,9 @@ class Chinchilla:
             values=form.constants,
         )
         vector = huber.solve(problem, form.starts(runs))
-        found = huber.summary(problem, vector, form.law(vector, cls), resamples=resamples, seed=seed)
+        found = huber.summary(
+            problem, vector, form.law(vector, cls), resamples=resamples, seed=seed
+        )
         gaps = runs.gaps(repetition=False)
         return dataclasses.replace(found, warnings=(*gaps, *found.warnings))
 
@@ -128,7 +130,9 @@ class Additive:
     @classmethod
     def of(cls, runs: Runs) -> Self:
         """At the geometric means of the runs."""
-        return cls(float(np.exp(np.log(runs.params).mean())), float(np.exp(np.log(runs.unique).mean())))
+        return cls(
+            float(np.exp(np.log(runs.params).mean())), float(np.exp(np.log(runs.unique).mean()))
+        )
 
     def log_loss(self, v: NDArray, params: NDArray, tokens: NDArray) -> NDArray:
         """Log-sum-exp of the three terms; `v` may be complex, and so may `params` and `tokens`."""

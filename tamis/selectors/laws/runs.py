@@ -1,8 +1,8 @@
 """Language-model training runs: parameters, tokens seen, distinct tokens, loss."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -53,9 +53,8 @@ class Runs:
         """
         if isinstance(table, Runs):
             return table
-        names = table.column_names if isinstance(table, pa.Table) else list(table)
-        params, tokens, loss = (_column(table, c, names) for c in ("params", "tokens", "loss"))
-        unique = _column(table, "unique_tokens", names) if "unique_tokens" in names else tokens
+        params, tokens, loss = (column(table, c) for c in ("params", "tokens", "loss"))
+        unique = column(table, "unique_tokens") if "unique_tokens" in names(table) else tokens
         if len({len(c) for c in (params, tokens, unique, loss)}) > 1:
             raise errors.PlanError("the columns of the runs differ in length")
         rows = np.column_stack([params, tokens, np.minimum(unique, tokens), loss])
@@ -99,12 +98,7 @@ class Runs:
         Raises:
           PlanError: there are fewer than `least` rows.
         """
-        if len(self) < least:
-            raise errors.PlanError(
-                f"{len(self)} distinct run(s) cannot carry {law}",
-                why=f"it has {least} parameters",
-                remedy=f"measure at least {least} runs of several sizes and lengths",
-            )
+        enough(len(self), least, law)
 
     def gaps(self, *, repetition: bool) -> list[str]:
         """What this design cannot tell, whatever the law."""
@@ -126,29 +120,81 @@ class Runs:
         return []
 
 
-def _column(table: Table, name: str, names: Sequence[str]) -> NDArray[np.float64]:
-    if name not in names:
+@dataclasses.dataclass(frozen=True)
+class LinearFit:
+    """A law fitted by `profile`.
+
+    Attributes:
+      law: With the best parameters.
+      parameters: Name of each parameter to its value.
+      rmse: Root mean squared residual of what was regressed.
+      warnings: What the runs could not tell, in words.
+    """
+
+    law: Any
+    parameters: dict[str, float]
+    rmse: float
+    warnings: tuple[str, ...]
+
+
+def enough(rows: int, least: int, law: str) -> None:
+    """Refuse a fit with fewer rows than parameters.
+
+    Raises:
+      PlanError: there are fewer than `least` rows.
+    """
+    if rows < least:
         raise errors.PlanError(
-            f"the runs have no column {name!r}",
-            why=f"found {', '.join(map(str, names))}",
-            remedy=f"name the columns {', '.join(COLUMNS)}",
+            f"{rows} distinct run(s) cannot carry {law}",
+            why=f"it has {least} parameters",
+            remedy=f"measure at least {least} runs of several sizes and lengths",
         )
-    column = table[name]
-    values = column.to_numpy() if isinstance(column, pa.ChunkedArray) else np.asarray(column)
-    try:
-        out = np.asarray(values, np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise errors.PlanError(f"column {name!r} holds something not a number") from error
-    bad = ~(np.isfinite(out) & (out > 0))
+
+
+def names(table: Table) -> list[str]:
+    """Of the columns."""
+    return list(table.column_names if isinstance(table, pa.Table) else table)
+
+
+def column(table: Table, name: str, *, positive: bool = True) -> NDArray[np.float64]:
+    """A column as float64, shape (n,), finite and positive (or just not negative).
+
+    Raises:
+      PlanError: it is missing or a value is not such a number.
+    """
+    out = matrix(table, name).reshape(-1)
+    bad = ~(np.isfinite(out) & ((out > 0) if positive else (out >= 0)))
     if bad.any():
         row = int(np.argmax(bad))
         raise errors.PlanError(
             f"{name} is {out[row]:g}",
             where=f"run {row}",
-            why="sizes, tokens and losses are positive and finite",
+            why=f"it must be finite and {'positive' if positive else 'not negative'}",
             remedy="drop the run, or measure it again",
         )
     return out
+
+
+def matrix(table: Table, name: str) -> NDArray[np.float64]:
+    """A column of numbers or of lists as float64, shape (n,) or (n, k).
+
+    Raises:
+      PlanError: it is missing or holds something else.
+    """
+    if name not in names(table):
+        raise errors.PlanError(
+            f"the runs have no column {name!r}",
+            why=f"found {', '.join(map(str, names(table)))}",
+            remedy=f"name the columns {', '.join(COLUMNS)}",
+        )
+    values = table[name]
+    if isinstance(values, pa.ChunkedArray):
+        nested = pa.types.is_nested(values.type)
+        values = values.to_pylist() if nested else values.to_numpy()
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise errors.PlanError(f"column {name!r} holds something not a number") from error
 
 
 def _repeated(rows: int) -> str:
