@@ -244,8 +244,8 @@ def verify(file: Run) -> None:
     from tamis.pipelines import chain
     from tamis.pipelines import verify as verifying
 
-    with chain.opened(document) as here:
-        balances = verifying.verify(here, lambda line: out.print(line, markup=False))
+    here = chain.reading(document.run)
+    balances = verifying.verify(here, lambda line: out.print(line, markup=False))
     table = rich.table.Table(
         "samples", "rows in", "selected", "not selected", "duplicate", "rejected"
     )
@@ -266,9 +266,8 @@ def inspect(
     from tamis.pipelines import chain
     from tamis.pipelines import inspect as inspecting
 
-    with chain.opened(document) as here:
-        for story in inspecting.inspect(here, uid):
-            out.print(yaml.safe_dump(story, sort_keys=False, allow_unicode=True), markup=False)
+    for story in inspecting.inspect(chain.reading(document.run), uid):
+        out.print(yaml.safe_dump(story, sort_keys=False, allow_unicode=True), markup=False)
 
 
 @app.command()

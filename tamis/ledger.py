@@ -59,7 +59,7 @@ def start(root: str, config: dict) -> dict:
 
 def write(root: str, document: dict) -> None:
     """Replace the ledger, whole or not at all."""
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(document, indent=1) + "\n"
     storage.write_atomic(storage.join(root, DOCUMENT), text.encode())
 
 

@@ -14,7 +14,7 @@ class Embedder(Protocol):
     """A loaded model."""
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """n texts to shape (n, d), not necessarily of unit norm."""
+        """Texts to shape (n, d), not necessarily of unit norm."""
         ...
 
 

@@ -37,7 +37,9 @@ class Static:
         tokens of each row in order, so a row's bytes do not depend on its batch, and no (tokens, d)
         copy is made.
         """
-        ids = [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        ids = [
+            e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
         lengths = np.array([len(i) for i in ids], np.int64)
         bounds = np.concatenate([[0], np.cumsum(lengths)])
         tokens = np.concatenate([np.asarray(i, np.int32) for i in ids]) if ids else np.zeros(0, int)

@@ -107,3 +107,14 @@ def opened(
         here = session.Session(document, args=args, redo=redo, reporter=shown)
         here.start()
         yield here
+
+
+def reading(root: str) -> session.Session:
+    """A session on what a run folder holds, by its own config: no lock, and nothing is written.
+
+    Raises:
+      ArtifactError: there is no run in the folder.
+    """
+    document = ledger.read(root)
+    kept = config.Run.model_validate({**document["config"], "run": root})
+    return session.Session(kept, ledger=document)

@@ -14,7 +14,7 @@ from tamis import errors, progress, sidecars, sources
 from tamis.pipelines import engine, session
 from tamis.schemas import columns, config, index, rejected, shards
 
-VERSION = 1
+VERSION = 2
 ORIGIN = "tamis.origin"
 REJECTED = "tamis.rejected"
 
@@ -122,12 +122,13 @@ class Write(beam.DoFn):
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
             for shard, group in grouped:
-                self._commit(shard, list(_index_and_rejected(shard.file, group)))
+                content = sources.Content()
+                self._commit(shard, list(_named(shard.file, group, content)), content)
                 done.add(shard.name)
                 yield shard.name
             for shard in span.shards:  # a shard of blank lines yields no block
                 if shard.name not in done:
-                    self._commit(shard, [])
+                    self._commit(shard, [], sources.Content())
 
     def _wants(self, file: shards.File) -> tuple[str, ...]:
         vectors = (columns.EMBEDDING,) if self._dimension else ()
@@ -135,7 +136,10 @@ class Write(beam.DoFn):
         return (*named, *vectors)
 
     def _commit(
-        self, shard: shards.Shard, parts: list[tuple[pa.RecordBatch, pa.RecordBatch]]
+        self,
+        shard: shards.Shard,
+        parts: list[tuple[pa.RecordBatch, pa.RecordBatch]],
+        content: sources.Content,
     ) -> None:
         table = pa.Table.from_batches([i for i, _ in parts], index.SCHEMA)
         bad = pa.Table.from_batches([r for _, r in parts], rejected.SCHEMA)
@@ -144,15 +148,22 @@ class Write(beam.DoFn):
         if bad.num_rows:
             sidecars.commit(self._root, rejected.FOLDER, shard.name, bad, stamp)
         reasons = {v["values"]: v["counts"] for v in bad["reason"].value_counts().to_pylist()}
-        facts = {ORIGIN: json.dumps(_origin(shard)), REJECTED: json.dumps(reasons, sort_keys=True)}
+        facts = {
+            ORIGIN: json.dumps(_origin(shard)),
+            REJECTED: json.dumps(reasons, sort_keys=True),
+            sidecars.CONTENT: content.hexdigest(),
+        }
         sidecars.commit(self._root, index.FOLDER, shard.name, table, stamp, facts)
 
 
-def _index_and_rejected(
-    file: shards.File, blocks: Iterable[sources.Block]
+def _named(
+    file: shards.File, blocks: Iterable[sources.Block], content: sources.Content
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Blocks to (index rows, rejected rows); `content` takes in the texts on the way."""
     for block in blocks:
         batch = block.batch
+        if columns.TEXT in batch.schema.names:
+            content.add(batch.column(columns.TEXT))
         has_label = columns.LABEL in batch.schema.names
         label = batch.column(columns.LABEL) if has_label else pa.nulls(batch.num_rows, pa.string())
         arrays = [

@@ -131,9 +131,10 @@ class View:
     ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
         sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
         current, held, known = "", pa.table({}), np.zeros(0, np.int64)
+        content = sources.Content()
         for block in sources.read(span, _with_names(span), max_text_bytes=self.max_text_bytes):
             if block.shard.name != current:
-                current = block.shard.name
+                current, content = block.shard.name, sources.Content()
                 held = _table(self._aligned(block.shard, sidecar_reads))
                 known = held.column(index.ROW).to_numpy() if held.num_rows else known[:0]
             if not held.num_rows:
@@ -146,9 +147,18 @@ class View:
             start = int(np.searchsorted(known, rows[accepted][0]))
             part = held.slice(start, kept.num_rows).combine_chunks()
             _same(block.shard, kept, part)
+            content.add(kept.column(columns.TEXT))
+            if start + kept.num_rows == held.num_rows:  # the shard's last rows
+                self._unchanged(block.shard, content)
             found = {name: _whole(part.column(name)) for name in sidecar_reads}
             found[columns.TEXT] = kept.column(columns.TEXT)
             yield block.shard, _batch(found, reads, block.shard, kept.num_rows)
+
+    def _unchanged(self, shard: shards.Shard, content: sources.Content) -> None:
+        """Raise unless the texts are those that were ingested, also where ids name the rows."""
+        footer = sidecars.footer(self.root, index.FOLDER, shard.name)
+        if footer.get(sidecars.CONTENT) != content.hexdigest():
+            raise _changed(f"{shard.file.path}:{shard.row}-{shard.row + shard.rows - 1}")
 
 
 _KEYS = (index.UID, index.ROW)
@@ -175,10 +185,14 @@ def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:
         at = rows[pc.index(pc.not_equal(name, known), value=True).as_py()].as_py()
     else:
         at = shard.row
-    raise errors.ArtifactError(
+    raise _changed(f"{shard.file.path}:{at}")
+
+
+def _changed(where: str) -> errors.ArtifactError:
+    return errors.ArtifactError(
         "the input has changed since it was ingested",
-        where=f"{shard.file.path}:{at}",
-        why="the row there is not the one the index names",
+        where=where,
+        why="what stands there is not what the index names",
         remedy="restore the file, or start a new run folder",
     )
 

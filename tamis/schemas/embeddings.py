@@ -37,4 +37,9 @@ def matrix(values: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
     d = values.type.list_size
     if isinstance(values, pa.ChunkedArray):
         return np.concatenate([np.zeros((0, d), np.float32), *map(matrix, values.chunks)])
-    return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, d).astype(np.float32, copy=False)
+    return (
+        values.flatten()
+        .to_numpy(zero_copy_only=False)
+        .reshape(-1, d)
+        .astype(np.float32, copy=False)
+    )

@@ -1,4 +1,6 @@
-"""The uid of a row: by its source's own id, else by its content."""
+"""The uid of a row, by its source's own id or else by its content; and the digest of contents."""
+
+import hashlib
 
 import numpy as np
 import pyarrow as pa
@@ -31,3 +33,27 @@ def naming(file: shards.File) -> tuple[str, ...]:
     if file.columns.id:
         return (columns.ID,)
     return (columns.TEXT,) if file.columns.text else (columns.EMBEDDING,)
+
+
+class Content:
+    """Digest of the texts of a shard's accepted rows, the same however they are batched.
+
+    A row with an id keeps its uid when its text is edited; this is what notices.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = hashlib.blake2b(digest_size=16)
+        self._lengths = hashlib.blake2b(digest_size=16)
+
+    def add(self, text: pa.Array) -> None:
+        """Add the next rows: large_string without nulls."""
+        start, stop = text.offset, text.offset + len(text)
+        offsets = np.frombuffer(text.buffers()[1], np.int64)[start : stop + 1]
+        self._lengths.update(np.diff(offsets).tobytes())
+        if len(text) and offsets[-1] > offsets[0]:
+            self._bytes.update(memoryview(text.buffers()[2])[offsets[0] : offsets[-1]])
+
+    def hexdigest(self) -> str:
+        """32 hex digits."""
+        both = self._bytes.digest() + self._lengths.digest()
+        return hashlib.blake2b(both, digest_size=16).hexdigest()

@@ -190,6 +190,18 @@ def test_an_edited_text_is_named_by_path_and_row(own, tmp_path):
         chain.run(own, stages=("embed",))
 
 
+def test_an_edited_text_is_noticed_where_an_id_names_the_row(corpus, tmp_path, configured):
+    shutil.copy(corpus / "far.jsonl", tmp_path)
+    far = {"path": str(tmp_path / "far.jsonl")}
+    document = configured(tmp_path / "run", sources={"far": far})
+    chain.run(document, stages=("ingest",))
+    text = (tmp_path / "far.jsonl").read_text()
+    (tmp_path / "far.jsonl").write_text(text.replace(" the ", " teh ", 1))
+    message = r"far\.jsonl:\d+-\d+: the input has changed since it was ingested"
+    with pytest.raises(errors.ArtifactError, match=message):
+        chain.run(document, stages=("embed",))
+
+
 def test_a_file_of_another_size_is_stale(own, tmp_path):
     chain.run(own, stages=("ingest",))
     with (tmp_path / "far.jsonl").open("a") as out:

@@ -1,6 +1,7 @@
 """Hoffmann et al. (2022): loss falls with parameters and with tokens, each as a power law."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -30,7 +31,7 @@ class Optimum:
 
 @dataclasses.dataclass(frozen=True)
 class Chinchilla:
-    """L = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, Training compute-optimal LLMs, Eq. 2).
+    """L = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, Compute-optimal LLMs, Eq. 2).
 
     Every token counts as new. The defaults are the published constants; `besiroglu` are those of a
     replication which found the published ones not to fit the published figure.
@@ -134,14 +135,14 @@ class Additive:
             float(np.exp(np.log(runs.params).mean())), float(np.exp(np.log(runs.unique).mean()))
         )
 
-    def log_loss(self, v: NDArray, params: NDArray, tokens: NDArray) -> NDArray:
+    def log_loss(self, v: Sequence[NDArray] | NDArray, params: NDArray, tokens: NDArray) -> NDArray:
         """Log-sum-exp of the three terms; `v` may be complex, and so may `params` and `tokens`."""
         size = v[0] - np.exp(v[3]) * np.log(params / self.n)
         data = v[1] - np.exp(v[4]) * np.log(tokens / self.d)
         top = np.maximum(np.maximum(size.real, data.real), v[2].real)
         return top + np.log(np.exp(size - top) + np.exp(data - top) + np.exp(v[2] - top))
 
-    def constants(self, v: NDArray) -> NDArray:
+    def constants(self, v: Sequence[NDArray] | NDArray) -> NDArray:
         """A, B, E, alpha, beta from the first five coordinates."""
         alpha, beta = np.exp(v[3]), np.exp(v[4])
         a = np.exp(v[0] + alpha * np.log(self.n))

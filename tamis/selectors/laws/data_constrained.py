@@ -1,7 +1,7 @@
 """Muennighoff et al. (2023): repeated tokens and excess parameters count for less and less."""
 
 import dataclasses
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,17 +144,17 @@ class Constrained:
         return [*self.additive.vector(self.frozen).tolist(), *v]
 
     def log_loss(self, v: NDArray, runs: Runs) -> NDArray:
-        v = self.whole(v)
-        alpha, beta = np.exp(v[3]), np.exp(v[4])
+        whole = self.whole(v)
+        alpha, beta = np.exp(whole[3]), np.exp(whole[4])
         # log G: A and B are those of the reference run.
-        log_a = v[0] + alpha * np.log(self.additive.n)
-        log_b = v[1] + beta * np.log(self.additive.d)
-        log_g = (v[3] - v[4] + log_a - log_b) / (alpha + beta)
+        log_a = whole[0] + alpha * np.log(self.additive.n)
+        log_b = whole[1] + beta * np.log(self.additive.d)
+        log_g = (whole[3] - whole[4] + log_a - log_b) / (alpha + beta)
         optimal = np.exp((np.log(runs.unique) + log_g) * beta / alpha + log_g)
         optimal = np.where(optimal.real < runs.params, optimal, runs.params)
-        n = saturated(runs.params, optimal, np.exp(v[6]))
-        d = saturated(runs.tokens, runs.unique, np.exp(v[5]))
-        return self.additive.log_loss(v, n, d)
+        n = saturated(runs.params, optimal, np.exp(whole[6]))
+        d = saturated(runs.tokens, runs.unique, np.exp(whole[5]))
+        return self.additive.log_loss(whole, n, d)
 
     def constants(self, v: NDArray) -> NDArray:
         """A, B, E, alpha, beta, R_D*, R_N*."""
@@ -173,7 +173,7 @@ class Constrained:
 
 
 def saturated(total: NDArray, unique: NDArray, lifetime: ArrayLike) -> NDArray:
-    """unique (1 + R* (1 - exp(-R / R*))) with R = total / unique - 1, Eq. (5) of the paper."""
+    """D' or N': U (1 + R* (1 - exp(-R / R*))) with R = total / U - 1."""
     lifetime = np.asarray(lifetime)
     repeats = np.where(np.real(total / unique) > 1, total / unique - 1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -183,7 +183,7 @@ def saturated(total: NDArray, unique: NDArray, lifetime: ArrayLike) -> NDArray:
 def geometric(total: ArrayLike, unique: ArrayLike, delta: float) -> NDArray[np.float64]:
     """The parent of D': every further epoch counts 1 - delta of the one before.
 
-    Muennighoff et al. (2023), Eq. (4) with R* = (1 - delta) / delta; `saturated` approximates it by
+    Muennighoff et al. (2023), section 3, with R* = (1 - delta) / delta; `saturated` approximates it by
     1 - delta = exp(-1 / R*).
 
     >>> round(float(geometric(5.0, 1.0, 0.25)), 2)

@@ -1,7 +1,7 @@
 """Fitting of language-model laws: a sum of Huber losses on log loss, from many starts.
 
-Hoffmann et al. (2022), approach 3: min sum_i Huber_delta(log L_hat_i - log L_i), delta = 1e-3. It is
-a sum and not a mean, or L-BFGS stops early (Besiroglu et al. 2024 on the original's constants).
+Hoffmann et al. (2022), approach 3: min sum_i Huber_delta(log L_hat_i - log L_i), delta = 1e-3. It
+is a sum and not a mean, or L-BFGS stops early (Besiroglu et al. 2024 on the published constants).
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _STEP = 1e-30  # of the complex step, which has no cancellation
 _IDLE = 0.9  # share of the prior's width left: the runs said next to nothing
 _WIDE = 1.0  # standard deviation of a log parameter, without a prior
 
-# A law's log loss: the vector's coordinates (each any shape that broadcasts with (n,)) and the runs.
+# A law's log loss, from the vector (each coordinate of a shape that broadcasts with (n,)) and runs.
 LogLoss = Callable[[NDArray, Runs], NDArray]
 
 
@@ -109,7 +109,7 @@ def solve(problem: Problem, starts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def summary(
-    problem: Problem, vector: NDArray[np.float64], law: Any, *, resamples: int, seed: int = 0
+    problem: Problem, vector: NDArray[np.float64], law: object, *, resamples: int, seed: int = 0
 ) -> Fit:
     """Parameters, their intervals and what stayed unknown."""
     runs = problem.runs

@@ -30,8 +30,8 @@ class InfoLaw:
 
     The defaults are the published constants. Unverified: the source does not state the units of K,
     M and N. With raw tokens the loss comes out at 1.1 to 1.2, in 1e9 tokens at a credible 2.8 to
-    3.6, so `unit` is 1e9 tokens and N is raw. Refit before relying on a level; the order of mixtures
-    depends on the unit only through log K.
+    3.6, so `unit` is 1e9 tokens and N is raw. Refit before relying on a level; the order of
+    mixtures depends on the unit only through log K.
 
     Attributes:
       theta: Decay of worth from bucket to bucket.
@@ -88,7 +88,7 @@ class InfoLaw:
     def fit(
         cls, table: runs.Table, *, shares: Sequence[float] = SHARES, unit: float = UNIT
     ) -> runs.LinearFit:
-        """log alpha and beta by ridge regression inside L-BFGS-B over theta, a and b.
+        """Scale and exponent by ridge regression inside L-BFGS-B over theta, a and b.
 
         The authors draw 1e5 random (theta, lambda per size) and keep the best rank correlation,
         then regress twice; given (theta, a, b) log loss is linear in log info, so this minimises
@@ -129,7 +129,7 @@ def information(
     pool: NDArray,
     weights: NDArray,
     shares: Sequence[float],
-    theta: complex,
+    theta: ArrayLike,
     rate: NDArray,
 ) -> NDArray:
     """Info in units, shape (...,); analytic in `theta` and `rate`."""
@@ -137,7 +137,7 @@ def information(
     drawn = weights * tokens[..., None]
     held = np.minimum(drawn, np.asarray(shares) * pool[..., None])  # M
     passes = np.divide(drawn, held, out=np.ones(drawn.shape), where=held > 0)
-    worth = np.exp(-theta * np.arange(len(shares)))
+    worth = np.exp(-np.asarray(theta) * np.arange(len(shares)))
     return (worth * held * log_k * -np.expm1(-rate[..., None] * passes / log_k)).sum(-1)
 
 

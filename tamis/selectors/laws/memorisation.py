@@ -11,7 +11,7 @@ from tamis.selectors.laws.chinchilla import Additive, Optimum
 from tamis.selectors.laws.data_constrained import saturated
 from tamis.selectors.laws.runs import Runs, Table
 
-VOCABULARY = 50257  # GPT-2's, which most published repetition runs use
+VOCABULARY = 50257  # GPT-2's
 
 _SHARPNESS = 4.0  # of the onset; 3 to 6 fit and predict alike
 _STEEPNESS = 2.0  # of the capacity curve; free, it comes out at 2.0
@@ -31,8 +31,8 @@ class Memorisation:
 
     Derivation. Let N be parameters, D tokens seen, U of them distinct, R = D/U - 1 repeats.
 
-    1. What is learned. A repeat teaches less than a new token, with lifetime R*: D' = U (1 + R* (1 -
-       exp(-R / R*))), the data term of Muennighoff et al. (2023, Eq. 5), and the loss of what is
+    1. What is learned. A repeat teaches less than a new token, with lifetime R*: D' = U (1 + R*
+       (1 - exp(-R / R*))), the data term of Muennighoff et al. (2023), and the loss of what is
        learned is Chinchilla's, L_0 = E + A / N^alpha + B / D'^beta.
     2. How long it lasts. One pass over U leaves the surprise B / U^beta that more data would have
        removed (nats per token). Repeats live on it: the more it is, the more passes until the
@@ -40,7 +40,7 @@ class Memorisation:
        Small sets bear more repeats than large ones, as 14M to 2.8B models on 1e8 to 6e10 tokens do.
     3. Memorising. Then the set is being interpolated. Once training data are separable, gradient
        descent only scales the logits, as the logarithm of time, and so grows the loss on new data
-       (Soudry et al. 2018, The implicit bias of gradient descent on separable data, section 4).
+       (Soudry et al. 2018, The implicit bias of gradient descent on separable data).
        Here the log-odds of the memorised continuation grow by `s` per e-fold of repeats beyond
        r_0 = onset B / U^beta: a new token is predicted by what was learned with probability
 
@@ -55,8 +55,8 @@ class Memorisation:
 
     Limits. One epoch: R = 0, m = 0, Chinchilla exactly. strength = 0: effective data, Muennighoff's
     D' with R_D* = R* at the given U (without N': an excess of parameters costs through m instead).
-    lifetime to infinity besides: repeats are new tokens. D to infinity: log V, that of a model which
-    knows nothing; before it is near, loss grows as s log R. At fixed N and D more distinct tokens
+    lifetime to infinity besides: repeats are new tokens. D to infinity: log V, that of a model
+    which knows nothing; before it is near, loss grows as s log R. At fixed N and D more distinct tokens
     never hurt if beta <= 1 and L_0 < log V: D' grows, x and R / r_0 fall. In N and in D loss may
     rise.
 
@@ -140,8 +140,7 @@ class Memorisation:
         form = _Form(Additive.of(runs), vocabulary)
         problem = huber.Problem(_NAMES, form.log_loss, runs, _MEAN, _SCALE, form.values)
         vector = huber.solve(problem, form.starts(runs))
-        a, b, e, *rest = form.values(vector).tolist()
-        law = cls(e, a, b, *rest, vocabulary)
+        law = form.law(vector)
         found = huber.summary(problem, vector, law, resamples=resamples, seed=seed)
         gaps = runs.gaps(repetition=True)
         return dataclasses.replace(found, warnings=(*gaps, *found.warnings))
@@ -156,7 +155,7 @@ def kept(x: NDArray, r: NDArray, strength: ArrayLike) -> NDArray:
       strength: See `Memorisation`.
     """
     x = x**_STEEPNESS
-    return -strength * x / (1 + x) * np.log1p(r**_SHARPNESS) / _SHARPNESS
+    return -np.asarray(strength) * x / (1 + x) * np.log1p(r**_SHARPNESS) / _SHARPNESS
 
 
 def diluted(learned: NDArray, log_kept: NDArray, vocabulary: int) -> NDArray:
@@ -188,6 +187,12 @@ class _Form:
     def values(self, v: NDArray[np.float64]) -> NDArray[np.float64]:
         per_nat = np.exp(v[5:7] - v[1])  # the reference set's B / U^beta is exp(v[1])
         return np.concatenate([self.additive.constants(v), per_nat, np.exp(v[7:])])
+
+    def law(self, v: NDArray[np.float64]) -> Memorisation:
+        a, b, e, alpha, beta, lifetime, onset, strength, capacity = self.values(v).tolist()
+        return Memorisation(
+            e, a, b, alpha, beta, lifetime, onset, strength, capacity, self.vocabulary
+        )
 
     def starts(self, runs: Runs) -> NDArray[np.float64]:
         """Grids over the single-epoch exponents, lifetimes, onsets and capacities."""

@@ -78,7 +78,7 @@ class MixturePower:
             raise errors.PlanError(f"share is {p.max():g}", why="a share lies between 0 and 1")
         shares, which = np.unique(p, return_inverse=True)
         runs.enough(len(y), len(shares) + 2, cls.name)
-        scale = np.exp(np.log(n).mean())
+        scale = float(np.exp(np.log(n).mean()))
         chosen = which.reshape(-1)[:, None] == np.arange(len(shares))
 
         def design(v: NDArray) -> NDArray:

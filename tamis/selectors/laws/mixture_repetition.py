@@ -28,7 +28,7 @@ class MixtureRepetition:
     A share h of D tokens is drawn from D_T distinct target tokens, so each is seen r = h D / D_T
     times. The first pass counts fully, later ones with a lifetime r_1:
 
-        r_eff = r if r <= 1 else 1 + r_1 (1 - exp(-(r - 1) / r_1)),   D_eff = D_T r_eff + tau (1-h) D
+        r_eff = r if r <= 1 else 1 + r_1 (1 - exp(-(r - 1) / r_1)),  D_eff = D_T r_eff + tau (1-h) D
 
     Larger models need more tokens (N^delta), and gamma h charges for leaving the generic text.
 
@@ -98,7 +98,7 @@ class MixtureRepetition:
         if (h > 1).any():
             raise errors.PlanError(f"share is {h.max():g}", why="a share lies between 0 and 1")
         runs.enough(len(y), len(_NONLINEAR) + len(_LINEAR), cls.name)
-        mean_n, mean_d = np.exp(np.log(n).mean()), np.exp(np.log(d).mean())
+        mean_n, mean_d = (float(np.exp(np.log(x).mean())) for x in (n, d))
 
         def design(v: NDArray) -> NDArray:
             alpha, beta, delta, r1, tau = np.exp(v)

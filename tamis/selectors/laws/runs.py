@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ MOST = 4096  # rows a fit sees; more are merged into cells, so that a fit stays 
 _CONTRADICTION = 0.1  # in log loss: replicates this far apart are not the same experiment
 _FINEST = 0.02  # width of a merged cell in the logs of size and tokens, doubled until they fit
 
-Table = pa.Table | Mapping[str, ArrayLike]
+Table: TypeAlias = pa.Table | Mapping[str, ArrayLike]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,9 @@ class Runs:
         rows = np.column_stack([params, tokens, np.minimum(unique, tokens), loss])
         distinct = np.unique(rows, axis=0)
         found = [] if len(distinct) == len(rows) else [_repeated(len(rows) - len(distinct))]
-        runs = cls(*distinct.T, np.ones(len(distinct)), (*found, *_contradictions(distinct)))
+        said = (*found, *_contradictions(distinct))
+        n, d, u, y = distinct.T
+        runs = cls(n, d, u, y, np.ones(len(distinct)), said)
         return runs if len(runs) <= MOST else runs.merged()
 
     @property
@@ -84,13 +86,13 @@ class Runs:
             keys = np.floor(logs[:, :3] / width).astype(np.int64)
             _, cell = np.unique(keys, axis=0, return_inverse=True)
             cell = cell.reshape(-1)
-            count = np.bincount(cell, self.count)
+            count: NDArray[np.float64] = np.bincount(cell, self.count).astype(np.float64)
             if len(count) <= MOST:
                 break
             width *= 2
-        means = [np.exp(np.bincount(cell, self.count * c) / count) for c in logs.T]
+        n, d, u, loss = (np.exp(np.bincount(cell, self.count * c) / count) for c in logs.T)
         said = f"{len(self)} runs were merged into {len(count)} cells, {width:.2g} wide in logs"
-        return type(self)(*means, count, (*self.warnings, said))
+        return type(self)(n, d, u, loss, count, (*self.warnings, said))
 
     def require(self, least: int, law: str) -> None:
         """Refuse a fit with fewer distinct runs than parameters.

@@ -1,0 +1,102 @@
+"""Which law predicts larger runs on repeated data? Fit on the cheap ones, predict the dear ones.
+
+    python -m benchmarks.repetition [--data DIR]
+
+Runs: `repetition_runs_small.csv` (huggingface/datablations, Apache-2.0). Both laws are fitted to the
+same runs with the same code: Huber on log loss, delta = 1e-3, from a grid of starts.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import csv
+from scipy import stats
+
+from tamis.selectors.laws.chinchilla import Chinchilla
+from tamis.selectors.laws.data_constrained import DataConstrained
+from tamis.selectors.laws.memorisation import Memorisation
+from tamis.selectors.laws.runs import Runs
+
+FILE = "repetition_runs_small.csv"
+CUTOFF = 3e19  # FLOPs, 6 N D
+MANY = 100  # epochs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    runs = load(parser.parse_args().data / FILE)
+    print(f"fitted below {CUTOFF:g} FLOPs, tested above\n")
+    print(f"{'':26}{'all runs':^18}{f'under {MANY} epochs':^18}")
+    print(f"{'law':26}{'log-RMSE':>9}{'Spearman':>9}{'log-RMSE':>9}{'Spearman':>9}{'fit s':>9}")
+    for name, law in laws().items():
+        started = perf_counter()
+        fitted = law(runs.where(runs.flops < CUTOFF))
+        seconds = perf_counter() - started
+        held = runs.where(runs.flops >= CUTOFF)
+        cells = [*scores(fitted, held), *scores(fitted, held.where(held.epochs < MANY))]
+        print(f"{name:26}" + "".join(f"{c:9.3f}" for c in cells) + f"{seconds:9.2f}")
+    print_splits(runs)
+
+
+def laws() -> Mapping:
+    """Each as a function from runs to a fitted law."""
+    published = DataConstrained()
+    early = Chinchilla(published.E, published.A, published.B, published.alpha, published.beta)
+    return {
+        "chinchilla": lambda runs: Chinchilla.fit(runs, resamples=0).law,
+        "published, R* refitted": lambda runs: (
+            DataConstrained.fit(runs, frozen=early, resamples=0).law
+        ),
+        "published, all refitted": lambda runs: DataConstrained.fit(runs, resamples=0).law,
+        "memorisation (ours)": lambda runs: Memorisation.fit(runs, resamples=0).law,
+    }
+
+
+def splits(runs: Runs) -> dict[str, NDArray[np.bool_]]:
+    """What is fitted; the rest is predicted."""
+    compute = {f"below {c:.0e} FLOPs": runs.flops < c for c in (3e18, 1e19, 3e19, 1e20)}
+    sizes = {f"below {n:.1g} params": runs.params < n for n in (6e8, 1e9, 2.5e9)}
+    rows = {
+        "without U = 4e8": runs.unique != 4e8,
+        "U below 1e9": runs.unique < 1e9,
+        "U to 4e8, below 3e19": (runs.unique <= 4e8) & (runs.flops < CUTOFF),
+        "everything (in sample)": runs.flops > 0,
+    }
+    return compute | sizes | rows
+
+
+def print_splits(runs: Runs) -> None:
+    """Log-RMSE of every law on every split."""
+    fitters = laws()
+    print("\nlog-RMSE of what was held out\n")
+    print(
+        f"{'fitted on':26}{'runs':>9}{'held out':>9}"
+        + "".join(f"{n.split()[-1]:>14}" for n in fitters)
+    )
+    for name, mask in splits(runs).items():
+        held = runs.where(~mask if (~mask).any() else mask)
+        errors = [scores(law(runs.where(mask)), held)[0] for law in fitters.values()]
+        line = f"{name:26}{mask.sum():9}{len(held):9}"
+        print(line + "".join(f"{e:14.3f}" for e in errors), flush=True)
+
+
+def scores(law, runs: Runs) -> tuple[float, float]:
+    """Log-RMSE and Spearman's rank correlation."""
+    unique = {} if isinstance(law, Chinchilla) else {"unique": runs.unique}
+    predicted = law.predict(params=runs.params, tokens=runs.tokens, **unique)
+    miss = np.log(predicted / runs.loss)
+    return float(np.sqrt(np.mean(miss**2))), float(stats.spearmanr(predicted, runs.loss)[0])
+
+
+def load(path: Path) -> Runs:
+    table = csv.read_csv(path)
+    return Runs.of(table.rename_columns(["params", "tokens", "unique_tokens", "loss"]))
+
+
+if __name__ == "__main__":
+    main()
