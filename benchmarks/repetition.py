@@ -2,8 +2,8 @@
 
     python -m benchmarks.repetition [--data DIR]
 
-Runs: `repetition_runs_small.csv` (huggingface/datablations, Apache-2.0). Both laws are fitted to the
-same runs with the same code: Huber on log loss, delta = 1e-3, from a grid of starts.
+Runs: `repetition_runs_small.csv` (huggingface/datablations, Apache-2.0). All laws are fitted to the
+same runs by the same code: Huber on log loss, delta = 1e-3, from a grid of starts.
 """
 
 import argparse

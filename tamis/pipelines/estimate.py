@@ -23,7 +23,7 @@ _RATES = {
     "tier": 500_000,
     "select": 200_000,
 }
-_SAMPLES_PER_SECOND = 400_000  # of the linear probe, all runs of a length together
+_SAMPLES_PER_SECOND = 800_000  # of the linear probe, all runs of a length together
 _SECONDS_PER_STAGE = 0.5  # a pipeline starts, footers are read
 _BASE_BYTES = 330 << 20  # the interpreter with Beam, Arrow and faiss loaded
 _MODEL_BYTES = {"static": 120 << 20, "sentence-transformers": 900 << 20, "precomputed": 0}

@@ -180,7 +180,7 @@ class Session:
         seconds = round(time.monotonic() - started, 3)
         self.commit(stage, inputs, folders, {"seconds": seconds, **facts})
 
-    def per_shard(  # noqa: PLR0913 - what a stage is
+    def per_shard(
         self,
         stage: str,
         inputs: str,

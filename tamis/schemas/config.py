@@ -129,7 +129,7 @@ class Plan(Part):
         None, description="Never repeat a row more often"
     )
     mode: Literal["mixture", "prefix"] = Field(
-        "mixture", description="Any shares, or the published 'top k strata in equal shares'"
+        "mixture", description="Any shares, or the published 'top k strata', as they come"
     )
     measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
 

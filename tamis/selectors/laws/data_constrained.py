@@ -183,8 +183,8 @@ def saturated(total: NDArray, unique: NDArray, lifetime: ArrayLike) -> NDArray:
 def geometric(total: ArrayLike, unique: ArrayLike, delta: float) -> NDArray[np.float64]:
     """The parent of D': every further epoch counts 1 - delta of the one before.
 
-    Muennighoff et al. (2023), section 3, with R* = (1 - delta) / delta; `saturated` approximates it by
-    1 - delta = exp(-1 / R*).
+    Muennighoff et al. (2023), section 3, with R* = (1 - delta) / delta; `saturated` approximates it
+    by 1 - delta = exp(-1 / R*).
 
     >>> round(float(geometric(5.0, 1.0, 0.25)), 2)
     3.05

@@ -56,15 +56,15 @@ class Memorisation:
     Limits. One epoch: R = 0, m = 0, Chinchilla exactly. strength = 0: effective data, Muennighoff's
     D' with R_D* = R* at the given U (without N': an excess of parameters costs through m instead).
     lifetime to infinity besides: repeats are new tokens. D to infinity: log V, that of a model
-    which knows nothing; before it is near, loss grows as s log R. At fixed N and D more distinct tokens
-    never hurt if beta <= 1 and L_0 < log V: D' grows, x and R / r_0 fall. In N and in D loss may
-    rise.
+    which knows nothing; before it is near, loss grows as s log R. At fixed N and D more distinct
+    tokens never hurt if beta <= 1 and L_0 < log V: D' grows, x and R / r_0 fall. In N and in D
+    loss may rise.
 
     Assumptions. Training without regularisation other than usual weight decay, learning rates tuned
     for one epoch, one distribution, uniformly repeated. The exponents 4 and 2 are constants, not
-    fitted. That R* and r_0 share the exponent beta is an assumption (a free one comes out near
-    it; no dependence at all predicts worse), and so is the form of s beyond x = 30, where there
-    were no runs. Real models can be more wrong than log V; the law cannot.
+    fitted. That R* and r_0 fall with U by the exponent beta is an assumption: on the runs of
+    `benchmarks/repetition.py` 1.25 beta predicts alike, half of it or none worse. So is the form
+    of s beyond x = 30, where there were no runs. Real models can be more wrong than log V; the law cannot.
 
     Attributes:
       E: Irreducible loss, nats per token.

@@ -12,75 +12,25 @@ that runs over mixtures obey put into its coordinates instead of left to be lear
   flat part of a power law. So exp(-bend * error) is near additive in g(w), and that is what the
   process models (a warped Gaussian process, Snelson et al. 2003, NeurIPS). As bend -> 0 it models
   the error itself.
-
-    u = (error - mean) / sd,   z = (1 - exp(-bend u)) / bend,   z ~ GP(level, k) + noise
-    k(w, v) = scale^2 Matern52(|x(w) - x(v)|),  x_i(w) = relevance_i ((w_i + o)^p - o^p) / length
-
-Level, scale, noise, p, o, bend, length and relevances maximise the posterior under weak normal
-priors on their logs (Rasmussen & Williams 2006, Gaussian Processes for ML, ch. 5).
 """
 
 import dataclasses
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import linalg, optimize, special
+from numpy.typing import ArrayLike
+from scipy import special
 
 from tamis import errors
+from tamis.selectors.laws import warped_process
+from tamis.selectors.laws.warped_process import Floats
 
-Floats = NDArray[np.float64]
-
-_NAMES = ("level", "scale", "noise", "exponent", "offset", "bend", "length")
-_PRIOR = np.array([0, 0, np.log(0.05), np.log(0.5), np.log(1e-3), 0, 0])  # of the logs, level aside
-_SPREAD = np.array([1, 1, 1, 0.3, 1, 0.7, 1])
-_RELEVANCE = 0.7  # spread of the log relevances: a domain may matter 4 times more than another
-_BOUND = 4.0  # spreads from the prior's mean
 _TUNED = 512  # runs that choose the parameters; all kept runs carry the prediction
-_JITTER = 1e-6  # in units of the errors' variance
-_BEYOND = 3.0  # standard deviations above the worst run at which predictions stop
 _KEPT = 4096  # runs beyond it are thinned
 _FEWEST, _FOLDS = 4, 5
 _SLACK = 0.01  # published weights are rounded, so their sums are off by this much
+_BEYOND = 3.0  # standard deviations above the worst run at which predictions stop
 _NODES, _MASSES = np.polynomial.hermite_e.hermegauss(9)
-
-
-class Parameters(NamedTuple):
-    """What the runs decide.
-
-    Attributes:
-      level: Mean of z.
-      scale: Standard deviation of the process.
-      noise: Standard deviation from run to run at one mixture; 1 is that of all errors.
-      exponent: p above.
-      offset: o above, a weight.
-      bend: Curvature of error against effective data; 0 is none.
-      relevance: Shape (k,), divided by the length.
-    """
-
-    level: float
-    scale: float
-    noise: float
-    exponent: float
-    offset: float
-    bend: float
-    relevance: Floats
-
-
-class Process(NamedTuple):
-    """The process given what was run.
-
-    Attributes:
-      parameters: Its own.
-      runs: Shape (n, k), the mixtures it knows.
-      root: Shape (n, n), lower Cholesky factor of their covariance.
-      residual: Shape (n,), covariance^-1 (z - level).
-    """
-
-    parameters: Parameters
-    runs: Floats
-    root: Floats
-    residual: Floats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +51,7 @@ class MixtureRegression:
     True
     """
 
-    process: Process
+    process: warped_process.Process
     mean: float
     sd: float
     highest: float
@@ -125,10 +75,10 @@ class MixtureRegression:
         mean, sd = float(e.mean()), float(e.std())
         u = (e - mean) / sd
         rows = np.unique(np.linspace(0, u.size - 1, min(u.size, _TUNED)).round().astype(np.int64))
-        found = _maximise(w[rows], u[rows], np.zeros(_PRIOR.size + w.shape[1]))
+        found = warped_process.maximise(w[rows], u[rows])
         misses = _misses(w[rows], u[rows], found)
-        notes += _at_bound(found)
-        process = _condition(_parameters(found), w, u)
+        notes += warped_process.at_bound(found)
+        process = warped_process.condition(warped_process.parameters(found), w, u)
         return cls(process, mean, sd, float(u.max()), misses, tuple(notes))
 
     def predict(self, weights: ArrayLike) -> Floats:
@@ -165,7 +115,7 @@ class MixtureRegression:
 
     def _posterior(self, weights: ArrayLike) -> tuple[Floats, Floats]:
         w = _mixtures(weights, self.process.runs.shape[1])
-        centre, width = _posterior(self.process, w.reshape(-1, w.shape[-1]))
+        centre, width = warped_process.posterior(self.process, w.reshape(-1, w.shape[-1]))
         return centre.reshape(w.shape[:-1]), width.reshape(w.shape[:-1])
 
     def _reach(self, level: float) -> float:
@@ -178,22 +128,8 @@ class MixtureRegression:
     def _error(self, z: Floats) -> Floats:
         """From z back to error; bounded, since z near 1 / bend would be infinitely bad."""
         bend = self.process.parameters.bend
-        top = _bent(np.array(self.highest + _BEYOND), bend)
+        top = warped_process.bent(np.array(self.highest + _BEYOND), bend)
         return self.mean - self.sd * np.log1p(-bend * np.minimum(z, top)) / bend
-
-
-def _condition(p: Parameters, weights: Floats, u: Floats) -> Process:
-    root = linalg.cholesky(_covariance(p, weights, weights, p.noise), lower=True)
-    return Process(p, weights, root, linalg.cho_solve((root, True), _bent(u, p.bend) - p.level))
-
-
-def _posterior(process: Process, weights: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of z for new runs."""
-    p = process.parameters
-    cross = _covariance(p, weights, process.runs)
-    known = linalg.solve_triangular(process.root, cross.T, lower=True)
-    variance = np.maximum(p.scale**2 - (known**2).sum(0), 0) + p.noise**2
-    return p.level + cross @ process.residual, np.sqrt(variance)
 
 
 def _misses(weights: Floats, u: Floats, start: Floats) -> Floats:
@@ -201,101 +137,12 @@ def _misses(weights: Floats, u: Floats, start: Floats) -> Floats:
     missed = np.empty(u.size)
     for fold in range(_FOLDS):
         held = np.arange(u.size) % _FOLDS == fold
-        p = _parameters(_maximise(weights[~held], u[~held], start))
-        centre, width = _posterior(_condition(p, weights[~held], u[~held]), weights[held])
-        missed[held] = np.abs(_bent(u[held], p.bend) - centre) / width
+        p = warped_process.parameters(warped_process.maximise(weights[~held], u[~held], start))
+        centre, width = warped_process.posterior(
+            warped_process.condition(p, weights[~held], u[~held]), weights[held]
+        )
+        missed[held] = np.abs(warped_process.bent(u[held], p.bend) - centre) / width
     return np.sort(missed)
-
-
-def _bent(u: Floats, bend: float) -> Floats:
-    return -np.expm1(-bend * u) / bend
-
-
-def _parameters(v: Floats) -> Parameters:
-    """From coordinates in which the prior is standard normal."""
-    log = _PRIOR + _SPREAD * v[: _PRIOR.size]
-    scale, noise, exponent, offset, bend, length = np.exp(log[1:])
-    relevance = np.exp(_RELEVANCE * v[_PRIOR.size :]) / length
-    return Parameters(float(log[0]), scale, noise, exponent, offset, bend, relevance)
-
-
-def _features(p: Parameters, weights: Floats) -> Floats:
-    return p.relevance * ((weights + p.offset) ** p.exponent - p.offset**p.exponent)
-
-
-def _root5(x: Floats, y: Floats) -> Floats:
-    """sqrt(5) times the distances, shape (n, m)."""
-    squared = (x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * x @ y.T
-    return np.sqrt(5 * np.maximum(squared, 0))
-
-
-def _covariance(p: Parameters, a: Floats, b: Floats, noise: float | None = None) -> Floats:
-    r = _root5(_features(p, a), _features(p, b))
-    k = p.scale**2 * (1 + r + r * r / 3) * np.exp(-r)
-    if noise is not None:
-        k[np.diag_indices_from(k)] = p.scale**2 + noise**2 + _JITTER
-    return k
-
-
-def _maximise(weights: Floats, u: Floats, start: Floats) -> Floats:
-    found = optimize.minimize(
-        lambda v: _objective(v, weights, u),
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-_BOUND, _BOUND)] * start.size,
-        options={"maxiter": 200},
-    )
-    return np.asarray(found.x)
-
-
-def _objective(v: Floats, weights: Floats, u: Floats) -> tuple[float, Floats]:
-    """Minus the log posterior and its gradient.
-
-    The warp's Jacobian is exp(-bend * sum(u)), constant because u sums to about 0. All derivatives
-    through the distances come from the one matrix d(objective) / d(features).
-    """
-    p, f = _parameters(v), _features(_parameters(v), weights)
-    r = _root5(f, f)
-    decay = p.scale**2 * np.exp(-r)
-    smooth = decay * (1 + r + r * r / 3)
-    root = linalg.cholesky(smooth + (p.noise**2 + _JITTER) * np.eye(u.size), lower=True)
-    z = _bent(u, p.bend)
-    inverse = linalg.cho_solve((root, True), np.eye(u.size))
-    a = inverse @ (z - p.level)
-    value = 0.5 * (z - p.level) @ a + np.log(np.diag(root)).sum() + p.bend * u.sum()
-    by_k = 0.5 * (inverse - np.outer(a, a))
-    by_squared = by_k * decay * (1 + r) * (-5 / 6)
-    by_f = 4 * (by_squared.sum(1)[:, None] * f - by_squared @ f)
-    by_relevance = (by_f * f).sum(0)
-    by_bend = p.bend * u.sum() + a @ (u * np.exp(-p.bend * u) - z)
-    by_log = np.array(
-        [
-            -a.sum(),
-            2 * (by_k * smooth).sum(),
-            2 * p.noise**2 * np.trace(by_k),
-            *_by_geometry(p, weights, by_f),
-            by_bend,
-            -by_relevance.sum(),
-        ]
-    )
-    gradient = np.concatenate([_SPREAD * by_log, _RELEVANCE * by_relevance])
-    return float(value + 0.5 * v @ v), gradient + v
-
-
-def _by_geometry(p: Parameters, weights: Floats, by_f: Floats) -> tuple[float, float]:
-    """Derivatives along log exponent and log offset."""
-    s, o, e = weights + p.offset, p.offset, p.exponent
-    exponent = e * (s**e * np.log(s) - o**e * np.log(o))
-    offset = o * e * (s ** (e - 1) - o ** (e - 1))
-    return float((by_f * exponent @ p.relevance).sum()), float((by_f * offset @ p.relevance).sum())
-
-
-def _at_bound(v: Floats) -> list[str]:
-    stuck = np.abs(v) >= _BOUND - 1e-6
-    names = [n for n, s in zip(_NAMES, stuck, strict=False) if s]
-    names += [f"relevance of domain {i}" for i in np.flatnonzero(stuck[_PRIOR.size :])]
-    return [f"{n}: fitted at its bound, the runs disagree with its prior" for n in names]
 
 
 def _mixtures(weights: ArrayLike, k: int | None = None) -> Floats:
@@ -312,7 +159,7 @@ def _mixtures(weights: ArrayLike, k: int | None = None) -> Floats:
         raise errors.PlanError(
             f"{int(bad.sum())} of {bad.size} mixtures are not weights",
             where=f"row {', '.join(map(str, row))}",
-            why=f"NaN, negative, or a sum that is not 1: sums to {np.atleast_2d(total)[*row, 0]:.4g}",
+            why=f"NaN, negative, or a sum other than 1 (here {np.atleast_2d(total)[*row, 0]:.4g})",
             remedy="divide each row by its sum",
         )
     return w / total
