@@ -7,7 +7,7 @@ same runs by the same code: Huber on log loss, delta = 1e-3, from a grid of star
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 
@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 from pyarrow import csv
 from scipy import stats
 
+from tamis.selectors.laws import huber
 from tamis.selectors.laws.chinchilla import Chinchilla
 from tamis.selectors.laws.data_constrained import DataConstrained
+from tamis.selectors.laws.info_law import InfoLaw
 from tamis.selectors.laws.memorisation import Memorisation
+from tamis.selectors.laws.mixture_repetition import MixtureRepetition
 from tamis.selectors.laws.runs import Runs
 
 FILE = "repetition_runs_small.csv"
 CUTOFF = 3e19  # FLOPs, 6 N D
 MANY = 100  # epochs
+
+Predict = Callable[[Runs], NDArray[np.float64]]
 
 
 def main() -> None:
@@ -31,36 +36,73 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     runs = load(parser.parse_args().data / FILE)
     print(f"fitted below {CUTOFF:g} FLOPs, tested above\n")
-    print(f"{'':26}{'all runs':^18}{f'under {MANY} epochs':^18}")
-    print(f"{'law':26}{'log-RMSE':>9}{'Spearman':>9}{'log-RMSE':>9}{'Spearman':>9}{'fit s':>9}")
+    print(f"{'':24}{'all runs':^18}{f'under {MANY} epochs':^18}")
+    print(f"{'law':24}{'log-RMSE':>9}{'Spearman':>9}{'log-RMSE':>9}{'Spearman':>9}{'fit s':>9}")
     for name, law in laws().items():
         started = perf_counter()
         fitted = law(runs.where(runs.flops < CUTOFF))
         seconds = perf_counter() - started
         held = runs.where(runs.flops >= CUTOFF)
         cells = [*scores(fitted, held), *scores(fitted, held.where(held.epochs < MANY))]
-        print(f"{name:26}" + "".join(f"{c:9.3f}" for c in cells) + f"{seconds:9.2f}")
+        print(f"{name:24}" + "".join(f"{c:9.3f}" for c in cells) + f"{seconds:9.2f}")
     print_splits(runs)
 
 
-def laws() -> Mapping:
-    """Each as a function from runs to a fitted law."""
+def laws() -> Mapping[str, Callable[[Runs], Predict]]:
+    """Each as a function from runs to what predicts runs."""
     published = DataConstrained()
     early = Chinchilla(published.E, published.A, published.B, published.alpha, published.beta)
     return {
-        "chinchilla": lambda runs: Chinchilla.fit(runs, resamples=0).law,
-        "published, R* refitted": lambda runs: (
-            DataConstrained.fit(runs, frozen=early, resamples=0).law
+        "Chinchilla": _chinchilla,
+        "InfoLaw, one bucket": _info_law,
+        "Sedova, target only": _sedova,
+        "published, R* only": lambda runs: _of(
+            DataConstrained.fit(runs, frozen=early, resamples=0)
         ),
-        "published, all refitted": lambda runs: DataConstrained.fit(runs, resamples=0).law,
-        "memorisation (ours)": lambda runs: Memorisation.fit(runs, resamples=0).law,
+        "published": lambda runs: _of(DataConstrained.fit(runs, resamples=0)),
+        "Memorisation (ours)": lambda runs: _of(Memorisation.fit(runs, resamples=0)),
+    }
+
+
+def _of(found: huber.Fit) -> Predict:
+    return lambda runs: found.law.predict(
+        params=runs.params, tokens=runs.tokens, unique=runs.unique
+    )
+
+
+def _chinchilla(runs: Runs) -> Predict:
+    law = Chinchilla.fit(runs, resamples=0).law
+    return lambda held: law.predict(params=held.params, tokens=held.tokens)
+
+
+def _sedova(runs: Runs) -> Predict:
+    law = MixtureRepetition.fit(table(runs) | {"share": np.ones(len(runs))}).law
+    return lambda held: law.predict(
+        params=held.params, tokens=held.tokens, unique=held.unique, share=1.0
+    )
+
+
+def _info_law(runs: Runs) -> Predict:
+    weights = np.ones((len(runs), 1))
+    law = InfoLaw.fit(table(runs) | {"weights": weights}, shares=(1.0,), unit=1e6).law
+    return lambda held: law.predict(
+        params=held.params, tokens=held.tokens, unique=held.unique, weights=np.ones((len(held), 1))
+    )
+
+
+def table(runs: Runs) -> dict[str, NDArray[np.float64]]:
+    return {
+        "params": runs.params,
+        "tokens": runs.tokens,
+        "unique_tokens": runs.unique,
+        "loss": runs.loss,
     }
 
 
 def splits(runs: Runs) -> dict[str, NDArray[np.bool_]]:
     """What is fitted; the rest is predicted."""
     compute = {f"below {c:.0e} FLOPs": runs.flops < c for c in (3e18, 1e19, 3e19, 1e20)}
-    sizes = {f"below {n:.1g} params": runs.params < n for n in (6e8, 1e9, 2.5e9)}
+    sizes = {f"below {n:.2g} params": runs.params < n for n in (6e8, 1e9, 2.5e9)}
     rows = {
         "without U = 4e8": runs.unique != 4e8,
         "U below 1e9": runs.unique < 1e9,
@@ -74,22 +116,19 @@ def print_splits(runs: Runs) -> None:
     """Log-RMSE of every law on every split."""
     fitters = laws()
     print("\nlog-RMSE of what was held out\n")
-    print(
-        f"{'fitted on':26}{'runs':>9}{'held out':>9}"
-        + "".join(f"{n.split()[-1]:>14}" for n in fitters)
-    )
+    heads = [f"{name.split(', ')[-1][:12]:>14}" for name in fitters]
+    print(f"{'fitted on':24}{'runs':>6}{'held':>6}" + "".join(heads))
     for name, mask in splits(runs).items():
         held = runs.where(~mask if (~mask).any() else mask)
         errors = [scores(law(runs.where(mask)), held)[0] for law in fitters.values()]
-        line = f"{name:26}{mask.sum():9}{len(held):9}"
+        line = f"{name:24}{mask.sum():6}{len(held):6}"
         print(line + "".join(f"{e:14.3f}" for e in errors), flush=True)
 
 
-def scores(law, runs: Runs) -> tuple[float, float]:
+def scores(predict: Predict, runs: Runs) -> tuple[float, float]:
     """Log-RMSE and Spearman's rank correlation."""
-    unique = {} if isinstance(law, Chinchilla) else {"unique": runs.unique}
-    predicted = law.predict(params=runs.params, tokens=runs.tokens, **unique)
-    miss = np.log(predicted / runs.loss)
+    predicted = predict(runs)
+    miss = np.log(np.maximum(predicted, 1e-9) / runs.loss)
     return float(np.sqrt(np.mean(miss**2))), float(stats.spearmanr(predicted, runs.loss)[0])
 
 

@@ -218,10 +218,13 @@ def _compact(
     x: NDArray, labels: NDArray[np.int64], orders: NDArray[np.int64]
 ) -> tuple[NDArray, NDArray[np.int64], NDArray[np.int64]]:
     """Only the rows that are seen, as float32, if they fit; otherwise everything as it is."""
-    rows, flat = np.unique(orders, return_inverse=True)
+    seen = np.zeros(len(x), bool)
+    seen[orders] = True
+    rows = np.flatnonzero(seen)
     if rows.size * x.shape[1] * 4 > CACHE_BYTES:
         return x, labels, orders
-    return x[rows].astype(np.float32, copy=False), labels[rows], flat.reshape(orders.shape)
+    place = np.cumsum(seen) - 1  # of each row among those that are seen
+    return x[rows].astype(np.float32, copy=False), labels[rows], place[orders]
 
 
 def _softmax(z: NDArray[np.float32]) -> NDArray[np.float32]:

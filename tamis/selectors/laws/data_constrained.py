@@ -100,12 +100,11 @@ class DataConstrained:
           PlanError: the runs are unusable.
         """
         runs = Runs.of(table)
+        free = 0 if frozen else 5
+        runs.require(free + 2, cls.name)
         form = Constrained(Additive.of(runs), frozen)
-        names = form.names
-        runs.require(len(names), cls.name)
-        free = len(names) - 2
         problem = huber.Problem(
-            names=names,
+            names=form.names,
             log_loss=form.log_loss,
             runs=runs,
             mean=np.append(np.zeros(free), [_PRIOR[0]] * 2),

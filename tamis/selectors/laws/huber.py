@@ -20,7 +20,8 @@ LEVEL = 0.9
 
 _NOISE = 0.01  # of log loss: what one run counts for against a prior
 _COARSE = (0.1, 0.01)  # deltas on the way down to DELTA: smooth first, then robust
-_KEPT = 4  # starts that are followed to the end
+_FOLLOWED = 8  # starts that are followed at all
+_KEPT = 3  # and to the end
 _STEP = 1e-30  # of the complex step, which has no cancellation
 _IDLE = 0.9  # share of the prior's width left: the runs said next to nothing
 _WIDE = 1.0  # standard deviation of a log parameter, without a prior
@@ -74,7 +75,8 @@ class Fit:
 
     Attributes:
       law: With the best parameters.
-      interval: Name of each parameter to (lo, hi), 90 %, by bootstrap over runs.
+      interval: Name of each parameter to (lo, hi), 90 %, by bootstrap over runs; empty without
+        resamples.
       warnings: What the runs could not tell, in words.
       parameters: Name of each parameter to its value.
       objective: Sum of Huber losses.
@@ -98,10 +100,11 @@ def huber(residuals: NDArray[np.float64], delta: float = DELTA) -> NDArray[np.fl
 def solve(problem: Problem, starts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The best vector from shape (s, p) starts.
 
-    All starts are followed with a wide delta, the best few with narrower ones; delta = 1e-3 from
+    The nearest starts are followed with a wide delta, the best few with narrower ones; delta = 1e-3 from
     afar is all corners.
     """
-    near = [_descend(problem, x, _COARSE[0], 80) for x in starts]
+    first = [float(np.abs(problem.residuals(x)).sum()) for x in starts]
+    near = [_descend(problem, starts[i], _COARSE[0], 80) for i in np.argsort(first)[:_FOLLOWED]]
     near = sorted(near, key=lambda found: found[0])[:_KEPT]
     near = [_descend(problem, x, _COARSE[1], 200) for _, x in near]
     near = [_polish(problem, x) for _, x in near]

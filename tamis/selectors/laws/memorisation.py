@@ -14,6 +14,7 @@ from tamis.selectors.laws.runs import Runs, Table
 VOCABULARY = 50257  # GPT-2's
 
 _SHARPNESS = 4.0  # of the onset; 3 to 6 fit and predict alike
+_NEVER = 1e-300  # probability that keeps the logarithm of none finite
 _STEEPNESS = 2.0  # of the capacity curve; free, it comes out at 2.0
 _NAMES = ("A", "B", "E", "alpha", "beta", "lifetime", "onset", "strength", "capacity")
 # Weak: log terms of the additive part at the average run, log E, log exponents (Hoffmann et al.
@@ -62,9 +63,10 @@ class Memorisation:
 
     Assumptions. Training without regularisation other than usual weight decay, learning rates tuned
     for one epoch, one distribution, uniformly repeated. The exponents 4 and 2 are constants, not
-    fitted. That R* and r_0 fall with U by the exponent beta is an assumption: on the runs of
+    fitted; they, and the form, were chosen on several splits of the published small runs. That R* and r_0 fall with U by the exponent beta is an assumption: on the runs of
     `benchmarks/repetition.py` 1.25 beta predicts alike, half of it or none worse. So is the form
-    of s beyond x = 30, where there were no runs. Real models can be more wrong than log V; the law cannot.
+    of s beyond x = 30, where there were no runs. Real models can be more wrong than log V; the law
+    cannot.
 
     Attributes:
       E: Irreducible loss, nats per token.
@@ -160,8 +162,10 @@ def kept(x: NDArray, r: NDArray, strength: ArrayLike) -> NDArray:
 
 def diluted(learned: NDArray, log_kept: NDArray, vocabulary: int) -> NDArray:
     """-log(exp(log_kept - learned) + (1 - exp(log_kept)) / vocabulary), shape (...,)."""
-    chance = np.exp(learned - np.log(vocabulary))
-    return learned - log_kept - np.log1p(chance * np.expm1(-log_kept))
+    good = log_kept - learned
+    bad = np.log(_NEVER - np.expm1(log_kept)) - np.log(vocabulary)
+    top = np.maximum(good.real, bad.real)
+    return -top - np.log(np.exp(good - top) + np.exp(bad - top))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -196,7 +196,7 @@ def _oddities(given: int, table: Floats, kept: int) -> list[str]:
     count = np.bincount(group.reshape(-1))
     centre = np.bincount(group.reshape(-1), table[:, k]) / count
     within = float(np.abs(table[:, k] - centre[group.reshape(-1)]).max())
-    same = np.flatnonzero(np.ptp(table[:, :k], axis=0) == 0)
+    same = np.flatnonzero(np.ptp(table[:, :k], axis=0) < 1e-9)
     return [
         text
         for true, text in (

@@ -58,7 +58,8 @@ class Runs:
         if len({len(c) for c in (params, tokens, unique, loss)}) > 1:
             raise errors.PlanError("the columns of the runs differ in length")
         rows = np.column_stack([params, tokens, np.minimum(unique, tokens), loss])
-        distinct = np.unique(rows, axis=0)
+        rows = rows[np.lexsort(rows.T[::-1])]  # by params, tokens, unique, loss
+        distinct = rows[_starts(rows)]
         found = [] if len(distinct) == len(rows) else [_repeated(len(rows) - len(distinct))]
         said = (*found, *_contradictions(distinct))
         n, d, u, y = distinct.T
@@ -84,8 +85,9 @@ class Runs:
         width = _FINEST
         while True:
             keys = np.floor(logs[:, :3] / width).astype(np.int64)
-            _, cell = np.unique(keys, axis=0, return_inverse=True)
-            cell = cell.reshape(-1)
+            keys -= keys.min(0)
+            keys = np.ravel_multi_index(tuple(keys.T), tuple(keys.max(0) + 1))
+            cell = np.unique(keys, return_inverse=True)[1]
             count: NDArray[np.float64] = np.bincount(cell, self.count).astype(np.float64)
             if len(count) <= MOST:
                 break
@@ -199,18 +201,20 @@ def matrix(table: Table, name: str) -> NDArray[np.float64]:
         raise errors.PlanError(f"column {name!r} holds something not a number") from error
 
 
+def _starts(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each of the sorted rows differs from the one before, shape (n,)."""
+    return np.append(True, (rows[1:] != rows[:-1]).any(1))[: len(rows)]
+
+
 def _repeated(rows: int) -> str:
     return f"{rows} row(s) repeat another exactly and count once"
 
 
 def _contradictions(rows: NDArray[np.float64]) -> list[str]:
-    """Runs of one size and length whose losses are too far apart to be seeds."""
-    _, cell = np.unique(rows[:, :3], axis=0, return_inverse=True)
-    cell = cell.reshape(-1)
-    low, high = np.full(cell.max(initial=0) + 1, np.inf), np.zeros(cell.max(initial=0) + 1)
-    np.minimum.at(low, cell, rows[:, 3])
-    np.maximum.at(high, cell, rows[:, 3])
-    apart = int((np.log(high / low) > _CONTRADICTION).sum()) if len(rows) else 0
+    """Sorted runs of one size and length whose losses are too far apart to be seeds."""
+    first = np.flatnonzero(_starts(rows[:, :3]))
+    last = np.append(first[1:], len(rows))[: len(first)] - 1
+    apart = int((np.log(rows[last, 3] / rows[first, 3]) > _CONTRADICTION).sum())
     if not apart:
         return []
     return [f"{apart} setting(s) have runs whose losses differ by more than 10 %: noise or mistake"]

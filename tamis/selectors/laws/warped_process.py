@@ -77,7 +77,7 @@ def posterior(process: Process, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def bent(u: Floats, bend: float) -> Floats:
-    """z of u."""
+    """The process's coordinate z of u."""
     return -np.expm1(-bend * u) / bend
 
 

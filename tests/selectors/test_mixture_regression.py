@@ -1,0 +1,171 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tamis import errors, seeding
+from tamis.selectors.laws import mixture_regression, warped_process
+
+DATA = Path(__file__).parents[3] / "shared/data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+fit = mixture_regression.MixtureRegression.fit
+
+
+def mixtures(n, k=5, name="w"):
+    return seeding.generator(0, name, n, k).dirichlet(np.full(k, 0.5), n)
+
+
+def truth(weights):
+    t = np.array([3, 1, 0.4, 0.1, 0.02])
+    return 4 - 0.8 * np.log(0.05 + np.sqrt(weights) @ t)
+
+
+def noisy(n, sd=0.03, name="w"):
+    w = mixtures(n, name=name)
+    return w, truth(w) + sd * seeding.generator(1, name, n).normal(size=n)
+
+
+def table(name):
+    with (DATA / name).open() as file:
+        _, *rows = csv.reader(file)
+    return np.array(rows, np.float64)[:, 1:]
+
+
+def test_interpolates_what_it_was_built_for():
+    w, held = mixtures(40), mixtures(300, name="held")
+    predicted = fit(w, truth(w)).predict(held)
+    assert stats.spearmanr(predicted, truth(held))[0] > 0.995
+    assert np.sqrt(np.mean((predicted - truth(held)) ** 2)) < 0.1 * truth(held).std()
+
+
+def test_recovers_what_matters():
+    p = fit(*noisy(120)).process.parameters
+    assert p.relevance[0] == p.relevance.max()
+    assert p.relevance[4] < p.relevance[0] / 3
+    assert p.noise * truth(mixtures(120)).std() == pytest.approx(0.03, rel=0.5)
+
+
+def test_gradient_is_that_of_the_objective():
+    w, e = noisy(25)
+    u = (e - e.mean()) / e.std()
+    v = seeding.generator(0, "v").normal(size=12) / 2
+    _, gradient = warped_process._objective(v, w, u)
+    steps = 1e-5 * np.eye(12)
+    slope = [
+        (warped_process._objective(v + s, w, u)[0] - warped_process._objective(v - s, w, u)[0])
+        / 2e-5
+        for s in steps
+    ]
+    np.testing.assert_allclose(gradient, slope, atol=1e-5 * np.abs(gradient).max())
+
+
+def test_neither_the_order_of_domains_nor_of_runs_matters():
+    w, e = noisy(40)
+    held, domains, runs = mixtures(20, name="held"), [3, 0, 4, 1, 2], np.arange(40)[::-1]
+    expected = fit(w, e).predict(held)
+    np.testing.assert_allclose(fit(w[:, domains], e).predict(held[:, domains]), expected, atol=2e-4)
+    np.testing.assert_array_equal(fit(w[runs], e[runs]).predict(held), expected)
+
+
+def test_units_of_error_do_not_matter():
+    w, e = noisy(40)
+    held = mixtures(20, name="held")
+    np.testing.assert_allclose(
+        fit(w, 7 + 100 * e).predict(held), 7 + 100 * fit(w, e).predict(held), rtol=1e-3
+    )
+
+
+def test_rounded_weights_are_put_back_on_the_simplex():
+    w, e = noisy(40)
+    model = fit(w, e)
+    np.testing.assert_allclose(model.predict(w * 1.004), model.predict(w), rtol=1e-12)
+    np.testing.assert_allclose(fit(w * 0.996, e).predict(w), model.predict(w), rtol=1e-4)
+
+
+def test_any_leading_shape():
+    model, w = fit(*noisy(30)), mixtures(6, name="held")
+    np.testing.assert_allclose(model.predict(w.reshape(2, 3, 5)).ravel(), model.predict(w))
+    assert model.predict(w[0]).shape == ()
+    assert model.interval(w.reshape(2, 3, 5))[1].shape == (2, 3)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_intervals_cover(level):
+    inside = []
+    for name in "abcdef":
+        model = fit(*noisy(60, 0.1, name))
+        w, e = noisy(300, 0.1, f"held {name}")
+        low, high = model.interval(w, level=level)
+        inside.append(((low <= e) & (e <= high)).mean())
+    assert np.mean(inside) == pytest.approx(level, abs=0.06)
+
+
+def test_intervals_hold_the_prediction_and_nest():
+    model, w = fit(*noisy(40)), mixtures(50, name="held")
+    (low, high), (lower, higher) = model.interval(w, level=0.8), model.interval(w, level=0.95)
+    assert np.all((lower <= low) & (low < high) & (high <= higher))
+    assert np.all((lower < model.predict(w)) & (model.predict(w) < higher))
+    with pytest.raises(errors.PlanError, match="level 90"):
+        model.interval(w, level=90)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w, e: (w, np.where(np.arange(20) == 7, np.nan, e)), "row 7: 1 of 20 errors"),
+        (lambda w, e: (np.where(w == w[3, 0], np.nan, w), e), "row 3: 1 of 20 mixtures"),
+        (lambda w, e: (w * 0.9, e), r"row 0: 20 of 20 mixtures.*here 0\.9"),
+        (lambda w, e: (w - 0.3 * (w == w[5, 0]), e), "row 5: 1 of 20"),
+        (lambda w, e: (w[:1], e[:1]), "1 distinct runs"),
+        (lambda w, e: (w[[0] * 20], e[[0] * 20]), "1 distinct runs"),
+        (lambda w, e: (w[:0], e[:0]), "no runs"),
+        (lambda w, e: (w, np.full(20, 2.0)), "errors from 2 to 2"),
+        (lambda w, e: (w, e[:7]), r"errors of shape \(7,\)"),
+    ],
+)
+def test_runs_that_cannot_carry_a_regression(change, message):
+    with pytest.raises(errors.PlanError, match=message):
+        fit(*change(*noisy(20)))
+
+
+def test_mixtures_of_other_domains_are_refused():
+    with pytest.raises(errors.PlanError, match=r"shape \(4,\)"):
+        fit(*noisy(20)).predict(np.full(4, 0.25))
+
+
+def test_runs_that_repeat_or_contradict_are_named():
+    w, e = noisy(20)
+    model = fit(np.r_[w, w[:3]], np.r_[e, e[:3]])
+    assert model.warnings == ("3 runs repeat another exactly and are counted once",)
+    np.testing.assert_array_equal(model.predict(w), fit(w, e).predict(w))
+    torn = fit(np.r_[w, w[:1]], np.r_[e, e[:1] + 3])
+    assert any("differ by up to 3" in text for text in torn.warnings)
+    assert np.isfinite(torn.predict(w)).all()
+
+
+def test_what_runs_cannot_tell_is_said():
+    w, e = noisy(20)
+    still = fit(np.c_[w * 0.9, np.full(20, 0.1)], e)
+    assert any("domains [5] never vary" in text for text in still.warnings)
+    assert any("4 runs for 5 domains" in text for text in fit(w[:4], e[:4]).warnings)
+
+
+def test_many_runs_are_thinned(monkeypatch):
+    monkeypatch.setattr(mixture_regression, "_KEPT", 60)
+    monkeypatch.setattr(mixture_regression, "_TUNED", 40)
+    w, e = noisy(100)
+    model = fit(w, e)
+    assert model.process.runs.shape == (60, 5)
+    assert any("thinned to 60" in text for text in model.warnings)
+    assert stats.spearmanr(model.predict(w), truth(w))[0] > 0.98
+
+
+@needs_data
+@pytest.mark.parametrize(("n", "floor"), [(32, 0.98), (64, 0.988)])
+def test_ranks_published_runs_from_few(n, floor):
+    loss = "regmix_{}_loss_1m.csv"
+    w, e = table("regmix_train_mixture_1m.csv")[:n], table(loss.format("train"))[:n, 8]
+    predicted = fit(w, e).predict(table("regmix_test_mixture_1m.csv"))
+    assert stats.spearmanr(predicted, table(loss.format("test"))[:, 8])[0] > floor
