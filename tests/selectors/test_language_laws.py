@@ -219,6 +219,12 @@ def test_a_large_model_overfits_and_a_small_one_does_not():
     assert small[-1] <= small.min() * 1.01
 
 
+def test_scarce_data_are_not_met_with_a_model_like_no_run():
+    best = FITTED.optimal(flops=3e20, unique=1e8)
+    assert 1e7 < best.params < 1e9
+    assert FITTED.optimal(flops=3e20, unique=1e8, densest=1e9).params > 1e10
+
+
 def test_extrapolates_over_repetition():
     """Half the published law's error, on what neither has seen; see benchmarks/repetition.py."""
     runs = repetition_runs()

@@ -100,8 +100,8 @@ def huber(residuals: NDArray[np.float64], delta: float = DELTA) -> NDArray[np.fl
 def solve(problem: Problem, starts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The best vector from shape (s, p) starts.
 
-    The nearest starts are followed with a wide delta, the best few with narrower ones; delta = 1e-3 from
-    afar is all corners.
+    The nearest starts are followed with a wide delta, the best few with narrower ones; delta =
+    1e-3 from afar is all corners.
     """
     first = [float(np.abs(problem.residuals(x)).sum()) for x in starts]
     near = [_descend(problem, starts[i], _COARSE[0], 80) for i in np.argsort(first)[:_FOLLOWED]]

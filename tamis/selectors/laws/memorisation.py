@@ -12,6 +12,7 @@ from tamis.selectors.laws.data_constrained import saturated
 from tamis.selectors.laws.runs import Runs, Table
 
 VOCABULARY = 50257  # GPT-2's
+DENSEST = 30.0  # parameters per distinct token, in the runs that the form was chosen on
 
 _SHARPNESS = 4.0  # of the onset; 3 to 6 fit and predict alike
 _NEVER = 1e-300  # probability that keeps the logarithm of none finite
@@ -63,9 +64,10 @@ class Memorisation:
 
     Assumptions. Training without regularisation other than usual weight decay, learning rates tuned
     for one epoch, one distribution, uniformly repeated. The exponents 4 and 2 are constants, not
-    fitted; they, and the form, were chosen on several splits of the published small runs. That R* and r_0 fall with U by the exponent beta is an assumption: on the runs of
-    `benchmarks/repetition.py` 1.25 beta predicts alike, half of it or none worse. So is the form
-    of s beyond x = 30, where there were no runs. Real models can be more wrong than log V; the law
+    fitted; they, and the form, were chosen on several splits of the published small runs. That R*
+    and r_0 fall with U by the exponent beta is an assumption: on the runs of
+    `benchmarks/repetition.py` 1.25 beta predicts alike, half of it or none worse. So is the form of
+    s beyond x = 30, where there were no runs. Real models can be more wrong than log V; the law
     cannot.
 
     Attributes:
@@ -109,13 +111,20 @@ class Memorisation:
         odds = kept(n / u / self.capacity, (d / u - 1) / onset, self.strength)
         return diluted(learned, odds, self.vocabulary)
 
-    def optimal(self, *, flops: float, unique: float) -> Optimum:
+    def optimal(self, *, flops: float, unique: float, densest: float = DENSEST) -> Optimum:
         """The best size and length for 6 N D = flops on `unique` distinct tokens, numerically.
+
+        Args:
+          flops: Budget.
+          unique: Distinct tokens there are.
+          densest: Most parameters per distinct token. Without a limit the law would meet scarce
+            data with an enormous model for a few epochs, where it has seen no runs.
 
         Raises:
           PlanError: no size inside the searched range is best.
         """
-        return search_params.best(self.predict, flops=flops, unique=unique)
+        most = densest * unique
+        return search_params.best(self.predict, flops=flops, unique=unique, most=most)
 
     @classmethod
     def fit(

@@ -22,20 +22,21 @@ class Predict(Protocol):
         ...
 
 
-def best(predict: Predict, *, flops: float, unique: float) -> Optimum:
+def best(predict: Predict, *, flops: float, unique: float, most: float = np.inf) -> Optimum:
     """Minimise loss over log N at 6 N D = flops: a grid over every decade, then Brent's method.
 
     Args:
       predict: The law.
       flops: Budget.
       unique: Distinct tokens there are.
+      most: Parameters to search up to.
 
     Returns:
       The optimum; of sizes that are equally good to rounding, one in the middle.
 
     Raises:
       PlanError: an argument is not positive and finite, or loss is least at the end of the range,
-        from one parameter to one token.
+        from one parameter to one token or `most`.
     """
     if not (np.isfinite([flops, unique]).all() and flops > 6 and unique > 0):
         raise errors.PlanError(
@@ -47,7 +48,7 @@ def best(predict: Predict, *, flops: float, unique: float) -> Optimum:
         n = np.exp(log_n)
         return predict(params=n, tokens=flops / 6 / n, unique=unique)
 
-    grid = np.linspace(0, np.log(flops / 6), _GRID)
+    grid = np.linspace(0, np.log(min(flops / 6, most)), _GRID)
     losses = loss(grid)
     ties = np.flatnonzero(losses <= losses.min() * (1 + 1e-15))
     at = int(ties[len(ties) // 2])
