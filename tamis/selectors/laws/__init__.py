@@ -6,9 +6,16 @@
 0.899
 """
 
+from tamis.selectors.laws.chinchilla import Chinchilla
 from tamis.selectors.laws.competition import LAWS, Entry, compare, compete
+from tamis.selectors.laws.data_constrained import DataConstrained
 from tamis.selectors.laws.effective_data import EffectiveData
 from tamis.selectors.laws.fitting import Fit, fit
+from tamis.selectors.laws.info_law import InfoLaw
+from tamis.selectors.laws.memorisation import Memorisation
+from tamis.selectors.laws.mixture_power import MixturePower
+from tamis.selectors.laws.mixture_regression import MixtureRegression
+from tamis.selectors.laws.mixture_repetition import MixtureRepetition
 from tamis.selectors.laws.power import Power
 from tamis.selectors.laws.protocol import Law
 from tamis.selectors.laws.repetition_utility import RepetitionUtility
@@ -16,10 +23,17 @@ from tamis.selectors.laws.signal_noise import SignalNoise
 
 __all__ = [
     "LAWS",
+    "Chinchilla",
+    "DataConstrained",
     "EffectiveData",
     "Entry",
     "Fit",
+    "InfoLaw",
     "Law",
+    "Memorisation",
+    "MixturePower",
+    "MixtureRegression",
+    "MixtureRepetition",
     "Power",
     "RepetitionUtility",
     "SignalNoise",

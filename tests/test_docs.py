@@ -1,0 +1,77 @@
+"""What the documents say is true: snippets run, commands exist, files and figures are there."""
+
+import doctest
+import importlib
+import json
+import pathlib
+import pkgutil
+import re
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import tamis
+from tamis import cli, runfile
+
+ROOT = pathlib.Path(__file__).parents[1]
+MODULES = sorted(m.name for m in pkgutil.walk_packages(tamis.__path__, "tamis."))
+
+
+def blocks(name, language):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstring_examples_run(module):
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.failed == 0
+
+
+def test_the_scorer_of_the_contributing_guide_satisfies_the_laws(tmp_path, monkeypatch):
+    (snippet,) = blocks("CONTRIBUTING.md", "python")
+    (tmp_path / "shouting.py").write_text(snippet)  # a module, as a plug-in's scorer is
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("shouting")
+
+
+def test_the_run_file_of_the_readme_is_valid():
+    (snippet,) = blocks("README.md", "yaml")
+    assert runfile.parse(snippet, "README.md").plan.budgets == [10_000, 1_000_000]
+
+
+def test_every_command_in_the_readme_exists():
+    shells = "\n".join(blocks("README.md", "sh"))
+    named = set(re.findall(r"\btamis ([a-z]+)", shells))
+    assert named >= {"run", "explain", "verify", "inspect", "doctor"}
+    for command in named:
+        assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
+
+
+def test_every_name_the_readme_imports_is_there():
+    for snippet in blocks("README.md", "python"):
+        for line in snippet.splitlines():
+            if line.startswith(("from tamis", "import tamis")):
+                exec(line, {})
+
+
+def test_the_exported_schema_is_the_code_s():
+    written = json.loads((ROOT / "docs/run.schema.json").read_text(encoding="utf-8"))
+    assert written == runfile.json_schema()
+
+
+@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "examples").glob("*.yaml")))
+def test_examples_are_valid(example):
+    text = (ROOT / "examples" / example).read_text(encoding="utf-8")
+    runfile.parse(text, example)
+    jsonschema.validate(yaml.safe_load(text), runfile.json_schema())
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_documents_name_exist(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:docs|examples|benchmarks|tests|tamis)/[\w./-]+\.\w+)`", text)
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing
