@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tamis import errors, keys, radix
 
+RANKS = 4_096  # quantiles of a score that is combined with others
 MAX_TIERS = 127  # int8 in the sidecar
 DIGITS = keys.width(np.dtype(np.float32))
 
@@ -66,59 +67,58 @@ def lowest_scores(thresholds: radix.Thresholds) -> NDArray[np.float32]:
 
     No row lies between a boundary and the next better score, so it need not be any row's own.
     """
-    wide = thresholds.key.astype(np.uint32)
-    boundary = keys.score(~((wide[:, 0] << np.uint32(16)) | wide[:, 1]))
+    boundary = keys.score(~_words(thresholds.key))
     # The maximal key stands for "all rows" and decodes to NaN.
     return np.where(np.isnan(boundary), np.float32(-np.inf), boundary)
 
 
 class RankTable(NamedTuple):
-    """Where each bin of the first 16 bits of a score begins, best first.
+    """How many rows are at least as good as some scores.
 
     Attributes:
-      digit: Shape (b,) int64, ascending, best first.
-      better: Shape (b,) int64, rows in better bins.
-      rows: Shape (b,) int64, rows in the bin.
+      key: Shape (b,) uint32, ascending, best first: the order-preserving key of a score, reversed.
+      better: Shape (b,) int64: rows at that key or better, ascending.
+      total: Rows in all.
     """
 
-    digit: NDArray[np.int64]
+    key: NDArray[np.uint32]
     better: NDArray[np.int64]
-    rows: NDArray[np.int64]
+    total: int
 
 
-def rank_pass(score: str) -> radix.Pass:
-    """The fold whose result `rank_table` takes: one pass over the column named `score`."""
-    return radix.Pass(radix.start([[1]], DIGITS), (score,))
+def wanted_ranks(rows: int) -> list[int]:
+    """The ranks whose thresholds make a `rank_table`: all but the last, or `RANKS` of them."""
+    steps = min(rows, RANKS)
+    return sorted({rows * i // steps for i in range(1, steps)} - {0})
 
 
-def rank_table(counts: radix.Histogram) -> RankTable:
-    """The table of one group's first pass (`rank_pass`)."""
-    return RankTable(counts.bins, np.cumsum(counts.counts) - counts.counts, counts.counts)
+def rank_table(found: radix.Thresholds, rows: int) -> RankTable:
+    """The table of one group's thresholds at `wanted_ranks`, found with the score as the key."""
+    key, first = np.unique(_words(found.key), return_index=True)
+    return RankTable(key, found.rows[first], rows)
 
 
 def rank_fraction(scores: NDArray[np.float32], table: RankTable) -> NDArray[np.float64]:
-    """The share of rows each score is at least as good as, 0..1; higher = better.
+    """The share of rows that are worse, ties counting half: 0..1, higher = better.
 
-    Makes scores of any scale comparable. Linear in the low 16 bits of the score within a bin, so
-    it keeps the order of any two scores exactly; its value is exact at bin edges and off by at
-    most the rows of one bin elsewhere. A bin is 1/128 of the score wide or less (8 bits of
-    exponent, 7 of mantissa). Integers and one division a row: no order of shards changes a bit.
+    Makes scores of any scale comparable. Up to `RANKS` rows it is exact, 1 - (r - 1/2) / n with r
+    the average rank of ties, best first; above, exact at `RANKS` quantiles and off by at most the
+    1 / `RANKS` between two, whatever the scores' distribution. Integers and one division a row: no
+    order of shards changes a bit.
 
     Args:
       scores: Shape (n,).
       table: Of all rows, `scores` among them.
     """
-    digits = keys.digits(scores).astype(np.int64)
-    if not len(table.digit):
-        return np.zeros(len(scores))
-    place = np.minimum(np.searchsorted(table.digit, digits[:, 0]), len(table.digit) - 1)
-    found = table.digit[place] == digits[:, 0]
-    if not np.all(found):
-        row = int(np.flatnonzero(~found)[0])
-        raise ValueError(f"score {scores[row]} of row {row} is not among those ranked")
-    total = int(table.better[-1] + table.rows[-1])
-    inside = table.rows[place] * ((digits[:, 1] + 0.5) / 65536)
-    return 1.0 - (table.better[place] + inside) / total
+    at = np.searchsorted(table.key, _words(keys.digits(scores)))
+    bounds = np.concatenate([[0], table.better, [table.total]])
+    first, last = bounds[at] + 1, bounds[at + 1]
+    return 1.0 - ((first + last) / 2 - 0.5) / max(table.total, 1)
+
+
+def _words(digits: NDArray[np.uint16]) -> NDArray[np.uint32]:
+    wide = digits.astype(np.uint32)
+    return (wide[:, 0] << np.uint32(16)) | wide[:, 1]
 
 
 def combine(

@@ -14,7 +14,7 @@ from tamis.pipelines import engine, folding, score, session, view
 from tamis.schemas import columns, config, shards
 from tamis.schemas import tiers as schema
 
-VERSION = 1
+VERSION = 2
 
 
 def tier(run: session.Session) -> None:
@@ -27,8 +27,8 @@ def tier(run: session.Session) -> None:
 
     @functools.cache  # also asked for when every sidecar was there but the ledger's line was not
     def cuts() -> tuple[Rated, radix.Thresholds]:
-        rated = _rated(run, weights, cut)
-        return rated, _thresholds(run, rated, cut)
+        by = rated(run, cut)
+        return by, _thresholds(run, by, cut)
 
     run.per_shard(
         "tier",
@@ -96,31 +96,49 @@ class Pass:
         return state
 
 
-def _rated(run: session.Session, weights: dict[str, float], cut: list[shards.Shard]) -> Rated:
-    tables = []
+def rated(run: session.Session, cut: list[shards.Shard]) -> Rated:
+    """The score that tiers are cut on; of several scorers, their weighted rank fractions."""
+    weights = config.scorers(run.config.tier.by)
+    tables: list[tiers.RankTable] = []
     if len(weights) > 1:
+        rows = sum(_accepted(run).values())
         for name in weights:
-            column = f"score:{name}"
-            counts = folding.fold(run, f"rank-{name}", tiers.rank_pass(column), (column,), cut)
-            tables.append(tiers.rank_table(radix.Histogram(*counts)))
+            alone = Rated(((name, 1.0),), (), ())
+            found = _find(run, f"rank-{name}", alone, [tiers.wanted_ranks(rows)], cut)
+            tables.append(tiers.rank_table(found, rows))
     within_source = run.config.tier.within == "source"
     groups = tuple(run.config.sources) if within_source else ()
     return Rated(tuple(weights.items()), tuple(tables), groups)
 
 
-def _thresholds(run: session.Session, rated: Rated, cut: list[shards.Shard]) -> radix.Thresholds:
-    wanted = run.config.tier.tiers
-    fractions = tiers.equal(wanted) if isinstance(wanted, int) else wanted
-    rows = run.entry("ingest")["sources"]
-    counts = {name: rows.get(name, {}).get("accepted", 0) for name in run.config.sources}
-    sizes = list(counts.values()) if rated.groups else [sum(counts.values())]
-    state = radix.start([tiers.ranks(n, fractions) for n in sizes], tiers.DIGITS)
-    passes = 0
+def _accepted(run: session.Session) -> dict[str, int]:
+    """Accepted rows of each source of the supply."""
+    counted = run.entry("ingest")["sources"]
+    return {name: counted.get(name, {}).get("accepted", 0) for name in run.config.sources}
+
+
+def _find(
+    run: session.Session,
+    name: str,
+    by: Rated,
+    ranks: list[list[int]],
+    cut: list[shards.Shard],
+) -> radix.Thresholds:
+    """Thresholds of the first `ranks` of each group."""
+    state, passes = radix.start(ranks, tiers.DIGITS), 0
     while not state.done:
         passes += 1
-        counted = folding.fold(run, f"edges-{passes}", Pass(state, rated), rated.reads, cut)
+        counted = folding.fold(run, f"{name}-{passes}", Pass(state, by), by.reads, cut)
         state = radix.refine(state, radix.Histogram(*counted))
     return radix.thresholds(state)
+
+
+def _thresholds(run: session.Session, by: Rated, cut: list[shards.Shard]) -> radix.Thresholds:
+    wanted = run.config.tier.tiers
+    fractions = tiers.equal(wanted) if isinstance(wanted, int) else wanted
+    counts = list(_accepted(run).values())
+    sizes = counts if by.groups else [sum(counts)]
+    return _find(run, "edges", by, [tiers.ranks(n, fractions) for n in sizes], cut)
 
 
 def _edges(rated: Rated, found: radix.Thresholds) -> dict[str, list[float]]:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import radix, sources, tiers
+from tamis import sources
 from tamis.pipelines import session, tier
 from tamis.report import facts
-from tamis.schemas import columns, config, index, shards
+from tamis.schemas import columns, index, shards
 
 _EACH = 3  # rows per side
 _SHARDS = 16  # looked at per source
@@ -109,7 +109,7 @@ def _thresholds(run: session.Session, cut: Sequence[shards.Shard]) -> list[_Ques
     edges = {g: found_edges[g] for g in order if found_edges[g]}
     if not edges:
         return []
-    rated = _rated(run, cut)
+    rated = dataclasses.replace(tier.rated(run, list(cut)), groups=())
     asked = []
     for group, found in list(edges.items())[:_GROUPS]:
         for number, edge in list(enumerate(found))[:_EDGES]:
@@ -126,20 +126,6 @@ def _thresholds(run: session.Session, cut: Sequence[shards.Shard]) -> list[_Ques
                 )
             )
     return asked
-
-
-def _rated(run: session.Session, cut: Sequence[shards.Shard]) -> tier.Rated:
-    """The score tiers were cut on; ranks of several are counted again, as the tier stage did."""
-    weights = config.scorers(run.config.tier.by)
-    tables = []
-    for name in weights if len(weights) > 1 else ():
-        fold = tiers.rank_pass(f"score:{name}")
-        counted: radix.Histogram = fold.zero()
-        for shard in cut:
-            for _, batch in run.view().batches(shards.Span((shard,)), (f"score:{name}",)):
-                counted = fold.add(counted, batch)
-        tables.append(tiers.rank_table(counted))
-    return tier.Rated(tuple(weights.items()), tuple(tables), ())
 
 
 def _ends(run: session.Session) -> list[_Question]:
