@@ -253,6 +253,9 @@ def verify(file: Run) -> None:
         bad = sum(b.rejected.values())
         counts = (b.samples, b.rows, b.selected, b.not_selected, b.duplicate, bad)
         table.add_row(*(f"{n:,}" for n in counts))
+    if not balances:
+        out.print("no manifests yet: rows cannot be balanced before `tamis select`")
+        return
     out.print(table)
     out.print("rows in = selected + not selected + duplicate + rejected: balanced")
 

@@ -82,7 +82,7 @@ def lock(root: str) -> Iterator[None]:
     """
     where = storage.join(root, LOCK)
     if storage.is_local(root):
-        storage.makedirs(root)
+        _make(root)
         held = fasteners.InterProcessLock(where)
         if not held.acquire(blocking=False):
             held.lockfile.close()
@@ -103,6 +103,18 @@ def lock(root: str) -> Iterator[None]:
         yield
     finally:
         storage.remove_tree(where)
+
+
+def _make(root: str) -> None:
+    try:
+        storage.makedirs(root)
+    except OSError as error:
+        raise errors.ConfigError(
+            "the run folder cannot be made",
+            where=root,
+            why=error.strerror or str(error),
+            remedy="name another folder in `run:`, one that you may write to",
+        ) from error
 
 
 def _owner() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydantic
 import yaml
 
-from tamis import errors
+from tamis import errors, storage
 from tamis.schemas import config
 
 
@@ -52,9 +52,36 @@ def parse(text: str, name: str = "<string>") -> config.Run:
             "a run file is a mapping of keys", where=f"{name}:1:1", remedy="start with `version: 1`"
         )
     try:
-        return config.Run.model_validate(document)
+        checked = config.Run.model_validate(document)
     except pydantic.ValidationError as error:
         raise _explain(error, node, name) from None
+    _check_scorers(checked, node, name)
+    own = checked.plan.measurements
+    if own and not storage.exists(own):
+        raise errors.ConfigError(
+            f"plan.measurements: no such file: {own}",
+            where=_where(_mark(node, ("plan", "measurements")), name),
+            remedy="give a .csv or .parquet of your own training runs, or leave it out",
+        )
+    return checked
+
+
+def _check_scorers(document: config.Run, node: yaml.Node, name: str) -> None:
+    """Find a scorer or option that is not there before anything has been run."""
+    from tamis import scorers  # numpy, pyarrow and faiss: not for a typo in a section above
+
+    for scorer, options in document.score.items():
+        try:
+            scorers.build(scorer, options)
+        except errors.ConfigError as error:
+            option = next((o for o in options if f".{o}'" in error.what), None)
+            loc = ("score", scorer, *([option] if option else []))
+            raise errors.ConfigError(
+                error.what,
+                where=_where(_mark(node, loc), name),
+                why=error.why,
+                remedy=error.remedy,
+            ) from error
 
 
 def json_schema() -> dict:

@@ -19,7 +19,6 @@ from tamis import __version__, errors, seeding, storage
 from tamis.schemas import index, shards, uids
 
 _INDEX, _INPUTS, _VERSION = b"tamis.index", b"tamis.inputs", b"tamis.version"
-CONTENT = "tamis.content"  # of an index shard: `sources.Content` of its rows
 _REDO = "delete it and run the same command again; committed shards are kept"
 
 

@@ -23,7 +23,8 @@ def cluster(run: session.Session) -> None:
     section = run.config.cluster
     cut = run.cut("supply")
     inputs = run.digest("cluster", VERSION, [section, run.seed], ["embed"])
-    url = storage.join(run.root, schema.FOLDER, f"{inputs[:16]}-{schema.CENTROIDS}")
+    place = f"{schema.FOLDER}/{inputs[:16]}-{schema.CENTROIDS}"
+    url = storage.join(run.root, place)
     rows = sum(n["accepted"] for s, n in run.entry("ingest")["sources"].items() if s != "target")
     k = section.k or clusters.default_k(rows)
 
@@ -38,7 +39,7 @@ def cluster(run: session.Session) -> None:
         (schema.FOLDER,),
         build,
         cut,
-        lambda _: {"k": k, "centroids": url},
+        lambda _: {"k": k, "centroids": url, "files": session.digests(run.root, (place,))},
     )
 
 

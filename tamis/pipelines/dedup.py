@@ -3,6 +3,7 @@
 One fold finds the few rows that may have a twin; only these meet in a shuffle.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -10,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, sidecars, sketch, storage
-from tamis.pipelines import coders, engine, folding, session, view
-from tamis.schemas import duplicates, index, shards, uids
+from tamis import artifacts, errors, sidecars, sketch, storage
+from tamis.pipelines import coders, engine, folding, ingest, session, view
+from tamis.schemas import duplicates, index, shards
 
-VERSION = 1
+VERSION = 2
 DUPLICATES = "tamis.duplicates"
 _SKETCH = "seen-twice.npy"
 _BLOCKS = 64  # keys of the shuffle; a block holds about 1/64 of the rows that may have a twin
@@ -25,13 +26,18 @@ _MET = pa.schema(
         pa.field("lo", pa.uint64(), nullable=False),
         pa.field("shard", pa.int32(), nullable=False),  # ordinal in the run's shards
         pa.field("row", pa.int32(), nullable=False),  # of the index shard
+        pa.field("content", pa.uint64(), nullable=False),
     ]
 )
 
 
 def dedup(run: session.Session) -> None:
-    """Write the duplicate sidecar of every supply shard. The first copy in input order is kept."""
-    inputs = run.digest("dedup", VERSION, None, ["ingest"])
+    """Write the duplicate sidecar of every supply shard. The first copy in input order is kept.
+
+    Raises:
+      SchemaError: one id names rows of different content, and copies are to be dropped.
+    """
+    inputs = run.digest("dedup", VERSION, run.config.ingest.duplicates, ["ingest"])
     cut = run.cut("supply")
     url = storage.join(run.root, duplicates.FOLDER, _SKETCH)
 
@@ -39,7 +45,8 @@ def dedup(run: session.Session) -> None:
         twice = sketch.Twice(sketch.slots_for(sum(s.rows for s in cut)))
         (seen,) = folding.fold(run, "seen-twice", twice, (index.UID,), cut)
         artifacts.write(url, seen)
-        return spans | "dedup" >> Mark(run.view(), inputs, url, tuple(s.name for s in cut))
+        write = Write(run.view(), inputs, tuple(s.name for s in cut))
+        return spans | "dedup" >> Mark(write, url, drop=run.config.ingest.duplicates == "drop")
 
     def summary(_: object) -> dict:
         footers = (sidecars.footer(run.root, duplicates.FOLDER, s.name) for s in cut)
@@ -52,18 +59,19 @@ def dedup(run: session.Session) -> None:
 class Mark(beam.PTransform):
     """Spans to duplicate sidecars."""
 
-    def __init__(self, seen: view.View, inputs: str, twice: str, names: tuple[str, ...]) -> None:
+    def __init__(self, write: "Write", twice: str, *, drop: bool) -> None:
         super().__init__()
-        self._view, self._inputs, self._twice, self._names = seen, inputs, twice, names
+        self._write, self._twice, self._drop = write, twice, drop
+        self._view, self._names = write.view, write.names
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         return (
             pcoll
             | "suspects" >> beam.ParDo(Suspects(self._view, self._twice, self._names))
             | "meet" >> beam.GroupByKey()
-            | "compare" >> beam.FlatMap(_compare)
+            | "compare" >> beam.ParDo(Compare(self._view, self._names, drop=self._drop))
             | "home" >> beam.GroupByKey()
-            | "write" >> beam.ParDo(Write(self._view, self._inputs, self._names))
+            | "write" >> beam.ParDo(self._write)
         )
 
 
@@ -84,47 +92,82 @@ class Suspects(beam.DoFn):
     def process(self, span: shards.Span) -> Iterable[tuple[int, pa.RecordBatch]]:
         with engine.carried():
             for shard in span.shards:
-                table = self._view.table(shard.name, index.FOLDER, [index.UID])
-                yield from self._suspects(shard.name, uids.from_hex(table.column(index.UID)))
+                table = self._view.table(shard.name, index.FOLDER, [index.UID, index.CONTENT])
+                content = table.column(index.CONTENT).to_numpy()
+                yield from self._suspects(shard.name, sidecars.uids_of(table), content)
 
     def _suspects(
-        self, shard: str, names: NDArray[np.uint64]
+        self, shard: str, names: NDArray[np.uint64], content: NDArray[np.uint64]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         ordinal = self._ordinal[shard]
         rows = np.flatnonzero(self._seen[sketch.Twice(len(self._seen)).slot(names)] > 1)
-        yield -1 - ordinal, _met(names[:0], ordinal, rows[:0])
+        yield -1 - ordinal, _met(names[:0], ordinal, rows[:0], content[:0])
         block = (names[rows, 1] % np.uint64(_BLOCKS)).astype(np.int64)
         for b in np.unique(block):
             mine = rows[block == b]
-            yield int(b), _met(names[mine], ordinal, mine)
+            yield int(b), _met(names[mine], ordinal, mine, content[mine])
 
 
-def _met(names: NDArray[np.uint64], shard: int, rows: NDArray[np.int64]) -> pa.RecordBatch:
+def _met(
+    names: NDArray[np.uint64], shard: int, rows: NDArray[np.int64], content: NDArray[np.uint64]
+) -> pa.RecordBatch:
     where = np.full(len(rows), shard, np.int32)
-    arrays = [names[:, 0], names[:, 1], where, rows.astype(np.int32)]
+    arrays = [names[:, 0], names[:, 1], where, rows.astype(np.int32), content]
     return pa.RecordBatch.from_arrays([pa.array(a) for a in arrays], schema=_MET)
 
 
-def _compare(
-    keyed: tuple[int, Iterable[pa.RecordBatch]],
-) -> Iterator[tuple[int, pa.RecordBatch]]:
+class Compare(beam.DoFn):
     """The rows of one block that do have a twin, each with its first copy and count, by shard."""
-    key, batches = keyed
-    if key < 0:
-        yield -1 - key, _marks(np.zeros((0, 4), np.int64))
-        return
-    table = pa.Table.from_batches(list(batches))
-    # Sorted by uid, then input order: arrival order means nothing.
-    table = table.sort_by([(name, "ascending") for name in _MET.names])
-    hi, lo, shard, row = (table.column(name).to_numpy() for name in _MET.names)
-    first = np.r_[True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])]
-    group = np.cumsum(first) - 1
-    count = np.bincount(group)[group]
-    head = np.flatnonzero(first)[group]
-    marks = np.stack([row, shard[head], row[head], count], axis=1).astype(np.int64)[count > 1]
-    owner = shard[count > 1]
-    for s in np.unique(owner):
-        yield int(s), _marks(marks[owner == s])
+
+    def __init__(self, seen: view.View, names: tuple[str, ...], *, drop: bool) -> None:
+        self._view, self._names, self._drop = seen, names, drop
+
+    def process(
+        self, keyed: tuple[int, Iterable[pa.RecordBatch]]
+    ) -> Iterable[tuple[int, pa.RecordBatch]]:
+        with engine.carried():
+            key, batches = keyed
+            if key < 0:
+                yield -1 - key, _marks(np.zeros((0, 4), np.int64))
+                return
+            # Sorted by uid, then input order: arrival order means nothing.
+            table = pa.Table.from_batches(list(batches))
+            table = table.sort_by([(name, "ascending") for name in _MET.names])
+            hi, lo, shard, row, content = (table.column(c).to_numpy() for c in _MET.names)
+            first = np.r_[True, (hi[1:] != hi[:-1]) | (lo[1:] != lo[:-1])]
+            group = np.cumsum(first) - 1
+            head = np.flatnonzero(first)[group]
+            if self._drop:
+                self._refuse(np.flatnonzero(content != content[head]), head, shard, row)
+            count = np.bincount(group)[group]
+            marks = np.stack([row, shard[head], row[head], count], axis=1)[count > 1]
+            owner = shard[count > 1]
+            for s in np.unique(owner):
+                yield int(s), _marks(marks[owner == s].astype(np.int64))
+
+    def _refuse(
+        self,
+        other: NDArray[np.int64],
+        head: NDArray[np.int64],
+        shard: NDArray[np.int32],
+        row: NDArray[np.int32],
+    ) -> None:
+        """Raise for rows that share an id and not their content: dropping one would lose it."""
+        if not len(other):
+            return
+        at, first = (self._where(shard[i], row[i]) for i in (other[0], head[other[0]]))
+        raise errors.SchemaError(
+            "one id names two different rows",
+            where=at,
+            why=f"{first} has the same id and another content; {len(other)} rows here do so",
+            remedy="mend the ids, leave out the source's `id`, or set ingest.duplicates: keep",
+        )
+
+    def _where(self, shard: int, row: int) -> str:
+        name = self._names[shard]
+        origin = json.loads(sidecars.footer(self._view.root, index.FOLDER, name)[ingest.ORIGIN])
+        rows = self._view.table(name, index.FOLDER, [index.ROW])[index.ROW]
+        return f"{origin['path']}:{rows[int(row)].as_py()}"
 
 
 _MARKS = pa.schema([(name, pa.int64()) for name in ("row", "of_shard", "of_row", "count")])
@@ -138,16 +181,16 @@ class Write(beam.DoFn):
     """One shard's marks to its sidecar."""
 
     def __init__(self, seen: view.View, inputs: str, names: tuple[str, ...]) -> None:
-        self._view, self._inputs, self._names = seen, inputs, names
+        self.view, self.names, self._inputs = seen, names, inputs
 
     def process(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterable[str]:
         with engine.carried():
             ordinal, batches = keyed
-            shard = self._names[ordinal]
+            shard = self.names[ordinal]
             marks = pa.Table.from_batches(list(batches))
-            table, found = self._table(self._view.rows(shard), ordinal, marks)
+            table, found = self._table(self.view.rows(shard), ordinal, marks)
             facts = {DUPLICATES: str(found)}
-            self._view.commit(duplicates.FOLDER, shard, table, self._inputs, facts)
+            self.view.commit(duplicates.FOLDER, shard, table, self._inputs, facts)
             yield shard
 
     def _table(self, rows: int, ordinal: int, marks: pa.Table) -> tuple[pa.Table, int]:
@@ -155,7 +198,7 @@ class Write(beam.DoFn):
         counts = np.ones(rows, np.int32)
         counts[row] = count
         copy = (of_shard != ordinal) | (of_row != row)
-        names = [f"{self._names[s]}:{r}" for s, r in zip(of_shard[copy], of_row[copy], strict=True)]
+        names = [f"{self.names[s]}:{r}" for s, r in zip(of_shard[copy], of_row[copy], strict=True)]
         of = np.full(rows, None, object)
         of[row[copy]] = names
         arrays = [pa.array(of, pa.string()), pa.array(counts)]

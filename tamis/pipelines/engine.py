@@ -33,7 +33,7 @@ def run(
       TamisError: what a worker raised, with its parts.
       RunnerError: the engine itself failed.
     """
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised
     engine, own = _local(runner, args)
     pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
     build(pipeline)

@@ -14,7 +14,7 @@ from tamis import errors, progress, sidecars, sources
 from tamis.pipelines import engine, session
 from tamis.schemas import columns, config, index, rejected, shards
 
-VERSION = 2
+VERSION = 3
 ORIGIN = "tamis.origin"
 REJECTED = "tamis.rejected"
 
@@ -47,6 +47,7 @@ def ingest(run: session.Session) -> None:
             for i, f in enumerate(found)
             for s in sources.shards(f, i, run.config.ingest.shard_rows)
         ]
+        _refuse_empty(found, cut)
         run.save_shards(cut)
     write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
     run.per_shard(
@@ -90,6 +91,19 @@ def _reads_vectors(document: config.Run) -> bool:
     return document.embed.backend == "precomputed"
 
 
+def _refuse_empty(found: list[shards.File], cut: list[shards.Shard]) -> None:
+    """Raise for a file without a row: it is a mistake more often than a choice."""
+    filled = {shard.file.path for shard in cut}
+    for file in found:
+        if file.path not in filled:
+            raise errors.SchemaError(
+                "the file holds no rows",
+                where=file.path,
+                why=f"source '{file.source}'",
+                remedy="take it out of the source's path, or fill it",
+            )
+
+
 def _dimension(found: list[shards.File]) -> int:
     """The one dimension of all precomputed vectors."""
     first, *others = [(file.path, sources.dimension(file)) for file in found]
@@ -122,13 +136,12 @@ class Write(beam.DoFn):
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
             for shard, group in grouped:
-                content = sources.Content()
-                self._commit(shard, list(_named(shard.file, group, content)), content)
+                self._commit(shard, list(_named(shard.file, group)))
                 done.add(shard.name)
                 yield shard.name
             for shard in span.shards:  # a shard of blank lines yields no block
                 if shard.name not in done:
-                    self._commit(shard, [], sources.Content())
+                    self._commit(shard, [])
 
     def _wants(self, file: shards.File) -> tuple[str, ...]:
         vectors = (columns.EMBEDDING,) if self._dimension else ()
@@ -139,7 +152,6 @@ class Write(beam.DoFn):
         self,
         shard: shards.Shard,
         parts: list[tuple[pa.RecordBatch, pa.RecordBatch]],
-        content: sources.Content,
     ) -> None:
         table = pa.Table.from_batches([i for i, _ in parts], index.SCHEMA)
         bad = pa.Table.from_batches([r for _, r in parts], rejected.SCHEMA)
@@ -151,25 +163,24 @@ class Write(beam.DoFn):
         facts = {
             ORIGIN: json.dumps(_origin(shard)),
             REJECTED: json.dumps(reasons, sort_keys=True),
-            sidecars.CONTENT: content.hexdigest(),
         }
         sidecars.commit(self._root, index.FOLDER, shard.name, table, stamp, facts)
 
 
 def _named(
-    file: shards.File, blocks: Iterable[sources.Block], content: sources.Content
+    file: shards.File, blocks: Iterable[sources.Block]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Blocks to (index rows, rejected rows); `content` takes in the texts on the way."""
+    """Blocks to (index rows, rejected rows)."""
     for block in blocks:
         batch = block.batch
-        if columns.TEXT in batch.schema.names:
-            content.add(batch.column(columns.TEXT))
         has_label = columns.LABEL in batch.schema.names
         label = batch.column(columns.LABEL) if has_label else pa.nulls(batch.num_rows, pa.string())
+        named = sources.uids(file, batch)
         arrays = [
-            sources.uids(file, batch),
+            named,
             batch.column(columns.ROW),
             _units(batch),
+            sources.contents(file, batch, named),
             label.cast(pa.string()),
         ]
         yield pa.RecordBatch.from_arrays(arrays, schema=index.SCHEMA), block.rejected

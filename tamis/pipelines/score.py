@@ -1,8 +1,6 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
 import dataclasses
-import difflib
-import inspect
 import json
 from collections.abc import Callable, Iterable
 
@@ -37,7 +35,7 @@ def stage(name: str) -> str:
 def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
     paths = _paths(run, name)
-    scorer = build(name, options, paths)
+    scorer = scorers.build(name, options, paths)
     inputs = run.digest(stage(name), VERSION, [name, options], _needs(scorer.reads))
     cut = run.cut("supply")
 
@@ -47,27 +45,6 @@ def _score(run: session.Session, name: str) -> None:
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
     run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
-
-
-def build(name: str, options: dict, paths: dict[str, str]) -> protocol.Scorer:
-    """A scorer from its options in the run file and the paths of its artifacts.
-
-    Raises:
-      ConfigError: naming the scorer or the option, and the nearest valid one.
-    """
-    kind = scorers.find(name)
-    valid = [f for f in inspect.signature(kind).parameters if f not in (*paths, "name")]
-    for option in options:
-        if option not in valid:
-            near = difflib.get_close_matches(option, valid, 1)
-            raise errors.ConfigError(
-                f"unknown option 'score.{name}.{option}'",
-                remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
-            )
-    try:
-        return kind(**options, **paths)
-    except (TypeError, ValueError) as error:
-        raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ and samples, and everything there is at the same budget.
 """
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Iterator
 
@@ -34,7 +35,9 @@ def select(run: session.Session) -> None:
     scorer = _score(run)
     part = [run.config.select, run.seed, run.config.ingest.duplicates]
     inputs = run.digest(NAME, VERSION, part, [plan.NAME, "tier", "dedup", "ingest"])
-    run.whole(NAME, inputs, KINDS, lambda outcome: _select(run, scorer, inputs, outcome))
+    # A manifest carries the digests of its own parts.
+    work = functools.partial(_select, run, scorer, inputs)
+    run.whole(NAME, inputs, KINDS, work, digested=False)
 
 
 def folder(run_root: str, kind: str, samples: int) -> str:

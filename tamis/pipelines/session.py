@@ -157,6 +157,7 @@ class Session:
         work: Callable[[progress.Outcome], dict],
         *,
         rows: int = 0,
+        digested: bool = True,
     ) -> None:
         """Run a cheap stage: all of it, when its inputs have changed.
 
@@ -166,6 +167,7 @@ class Session:
           folders: What it writes.
           work: Does it, and returns facts for the ledger.
           rows: What the progress line counts to.
+          digested: Whether the ledger keeps the digests of its files, for `verify`.
         """
         there = [storage.exists(storage.join(self.root, folder)) for folder in folders]
         if self.committed(stage, inputs, folders, cheap=True) and all(there):
@@ -178,7 +180,8 @@ class Session:
         with self.reporter.stage(stage, rows, lambda: 0) as outcome:
             facts = work(outcome)
         seconds = round(time.monotonic() - started, 3)
-        self.commit(stage, inputs, folders, {"seconds": seconds, **facts})
+        files = {"files": digests(self.root, folders)} if digested else {}
+        self.commit(stage, inputs, folders, {"seconds": seconds, **files, **facts})
 
     def per_shard(
         self,
@@ -240,6 +243,18 @@ class Session:
             return False
         sidecars.check(self.root, folder, shard.name, expected)
         return True
+
+
+def digests(root: str, folders: tuple[str, ...]) -> dict[str, str]:
+    """Digest of every file under some folders of a run, by its place in it."""
+    found = {}
+    for folder in folders:
+        where = storage.join(root, folder)
+        urls = storage.tree(where) if storage.is_folder(where) else [where]
+        for url in urls:
+            place = url.removeprefix(root).lstrip("/")
+            found[place] = seeding.digest(storage.read_bytes(url)).hex()
+    return found
 
 
 def spans(pipeline: beam.Pipeline, cut: list[shards.Shard]) -> beam.PCollection:

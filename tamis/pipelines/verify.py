@@ -71,20 +71,40 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
       ArtifactError: a sidecar is missing, stale, damaged or misaligned.
       ManifestError: a manifest is damaged, or rows do not balance.
     """
-    for stage, entry in run.ledger["stages"].items():
-        folders = [f for f in entry["folders"] if f not in (rejected.FOLDER, *select.KINDS)]
-        if "shards" not in entry:
-            continue  # no sidecars
-        files = sum(_sidecars(run, folder, entry["shards"]) for folder in folders)
-        say(f"{stage}: {files} sidecars are whole, fresh and aligned")
     for module in (plan, check):
         if module.NAME in run.ledger["stages"]:
-            module.read(run)
+            module.read(run)  # says which key of the document is wrong
+    for stage, entry in run.ledger["stages"].items():
+        _stage(run, stage, entry, say)
     if select.NAME in run.ledger["stages"]:
         for samples in budgets(run):
             _manifests(run, samples)
         say(f"select: manifests of {len(budgets(run))} budgets match their digests")
     return balance(run)
+
+
+def _stage(run: session.Session, stage: str, entry: dict, say: Callable[[str], None]) -> None:
+    """Read the sidecars of a stage, and compare its other files with their digests."""
+    if "shards" in entry:
+        folders = [f for f in entry["folders"] if f != rejected.FOLDER]
+        files = sum(_sidecars(run, folder, entry["shards"]) for folder in folders)
+        say(f"{stage}: {files} sidecars are whole, fresh and aligned")
+    if "files" in entry:
+        _as_written(run, stage, entry["files"])
+        say(f"{stage}: {len(entry['files'])} files are as they were written")
+
+
+def _as_written(run: session.Session, stage: str, files: dict[str, str]) -> None:
+    """Raise for a file of a stage that is missing or not what the stage wrote."""
+    for place, digest in files.items():
+        where = storage.join(run.root, place)
+        there = storage.exists(where)
+        if not there or seeding.digest(storage.read_bytes(where)).hex() != digest:
+            raise errors.ArtifactError(
+                "the file is not what its stage wrote" if there else "the file is missing",
+                where=where,
+                remedy=f"delete it and run `tamis {stage.partition(':')[0]}` again",
+            )
 
 
 def _sidecars(run: session.Session, folder: str, count: int) -> int:

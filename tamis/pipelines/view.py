@@ -131,10 +131,9 @@ class View:
     ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
         sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
         current, held, known = "", pa.table({}), np.zeros(0, np.int64)
-        content = sources.Content()
         for block in sources.read(span, _with_names(span), max_text_bytes=self.max_text_bytes):
             if block.shard.name != current:
-                current, content = block.shard.name, sources.Content()
+                current = block.shard.name
                 held = _table(self._aligned(block.shard, sidecar_reads))
                 known = held.column(index.ROW).to_numpy() if held.num_rows else known[:0]
             if not held.num_rows:
@@ -147,21 +146,12 @@ class View:
             start = int(np.searchsorted(known, rows[accepted][0]))
             part = held.slice(start, kept.num_rows).combine_chunks()
             _same(block.shard, kept, part)
-            content.add(kept.column(columns.TEXT))
-            if start + kept.num_rows == held.num_rows:  # the shard's last rows
-                self._unchanged(block.shard, content)
             found = {name: _whole(part.column(name)) for name in sidecar_reads}
             found[columns.TEXT] = kept.column(columns.TEXT)
             yield block.shard, _batch(found, reads, block.shard, kept.num_rows)
 
-    def _unchanged(self, shard: shards.Shard, content: sources.Content) -> None:
-        """Raise unless the texts are those that were ingested, also where ids name the rows."""
-        footer = sidecars.footer(self.root, index.FOLDER, shard.name)
-        if footer.get(sidecars.CONTENT) != content.hexdigest():
-            raise _changed(f"{shard.file.path}:{shard.row}-{shard.row + shard.rows - 1}")
 
-
-_KEYS = (index.UID, index.ROW)
+_KEYS = (index.UID, index.ROW, index.CONTENT)
 
 
 def _table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
@@ -175,17 +165,18 @@ def _with_names(span: shards.Span) -> tuple[str, ...]:
 
 
 def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:
-    """Raise unless the rows read are those the index names."""
-    name = sources.uids(shard.file, read)
-    known = _whole(indexed.column(index.UID))
-    if len(name) == len(known) and name.equals(known):
-        return
-    rows = read.column(columns.ROW)
-    if len(name) == len(known):
-        at = rows[pc.index(pc.not_equal(name, known), value=True).as_py()].as_py()
-    else:
-        at = shard.row
-    raise _changed(f"{shard.file.path}:{at}")
+    """Raise unless the rows read are those the index names, with the contents it saw."""
+    named = sources.uids(shard.file, read)
+    if len(named) != indexed.num_rows:
+        raise _changed(f"{shard.file.path}:{shard.row}-{shard.row + shard.rows - 1}")
+    seen = sources.contents(shard.file, read, named)
+    other = pc.or_(
+        pc.not_equal(named, _whole(indexed.column(index.UID))),
+        pc.not_equal(seen, _whole(indexed.column(index.CONTENT))),
+    )
+    if pc.any(other).as_py():
+        at = read.column(columns.ROW)[pc.index(other, value=True).as_py()].as_py()
+        raise _changed(f"{shard.file.path}:{at}")
 
 
 def _changed(where: str) -> errors.ArtifactError:

@@ -4,12 +4,15 @@ Every default that is a choice says where it comes from. Unknown keys are errors
 turns a validation error into file:line:column and the nearest valid key.
 """
 
+import math
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
 from tamis.schemas import shards
+
+MAX_TIERS = 127  # int8 in the sidecar
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -104,6 +107,28 @@ class Tier(Part):
         "source", description="Quantiles over the whole pool or inside each source"
     )
 
+    @pydantic.field_validator("by")
+    @classmethod
+    def _weighted(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        weights = list(scorers(value).values())
+        if not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) <= 0:
+            raise ValueError("name a scorer, or scorers with weights of at least 0, one above 0")
+        return value
+
+    @pydantic.field_validator("tiers")
+    @classmethod
+    def _sized(cls, value: int | list[float]) -> int | list[float]:
+        if isinstance(value, int):
+            fits = 1 <= value <= MAX_TIERS
+        else:
+            positive = all(math.isfinite(f) and f > 0 for f in value)
+            fits = positive and 1 <= len(value) <= MAX_TIERS and abs(sum(value) - 1) <= 1e-6
+        if not fits:
+            raise ValueError(
+                f"1 to {MAX_TIERS} tiers, or their fractions, positive and summing to 1"
+            )
+        return value
+
 
 class Pilot(Part):
     """Cheap trainings that measure what each stratum is worth."""
@@ -185,7 +210,7 @@ class Run(Part):
     def _consistent(self) -> "Run":
         if "target" in self.sources:
             raise ValueError("a source may not be called 'target'")
-        unscored = set(_scorers(self.tier.by)) - set(self.score)
+        unscored = set(scorers(self.tier.by)) - set(self.score)
         if unscored:
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
@@ -210,10 +235,6 @@ class Run(Part):
         unlabelled = [n for n, s in {**self.sources, "target": self.target}.items() if not s.label]
         if unlabelled:
             raise ValueError(f"linear-probe needs a `label` column in: {', '.join(unlabelled)}")
-
-
-def _scorers(by: str | dict[str, float]) -> tuple[str, ...]:
-    return (by,) if isinstance(by, str) else tuple(by)
 
 
 def scorers(by: str | dict[str, float]) -> dict[str, float]:

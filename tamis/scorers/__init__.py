@@ -5,6 +5,7 @@ the laws it must satisfy.
 """
 
 import difflib
+import inspect
 from importlib import metadata
 
 from tamis import errors
@@ -27,6 +28,12 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "target_similarity": target_similarity.TargetSimilarity,
 }
 
+# Fields that take the path of a fitted artifact, which the pipeline gives.
+ARTIFACTS: dict[str, tuple[str, ...]] = {
+    "supervised_prototypes": ("means", "labels"),
+    "target_similarity": ("target",),
+}
+
 
 def find(name: str) -> type[protocol.Scorer]:
     """The scorer class of that name, ours first, then a plug-in's.
@@ -46,3 +53,30 @@ def find(name: str) -> type[protocol.Scorer]:
         why=f"known are {', '.join(known)}",
         remedy=f"did you mean {close[0]}?" if close else "choose one, or install its package",
     )
+
+
+def build(name: str, options: dict, paths: dict[str, str] | None = None) -> protocol.Scorer:
+    """A scorer from its options in the run file and the paths of its artifacts.
+
+    Args:
+      name: In `SCORERS`, or a plug-in's.
+      options: Fields of the scorer.
+      paths: By field of `ARTIFACTS`; without them the scorer can be checked but not set up.
+
+    Raises:
+      ConfigError: naming the scorer or the option, and the nearest valid one.
+    """
+    kind = find(name)
+    given = paths if paths is not None else dict.fromkeys(ARTIFACTS.get(name, ()), "")
+    valid = [f for f in inspect.signature(kind).parameters if f not in (*given, "name")]
+    for option in options:
+        if option not in valid:
+            near = difflib.get_close_matches(option, valid, 1)
+            raise errors.ConfigError(
+                f"unknown option 'score.{name}.{option}'",
+                remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
+            )
+    try:
+        return kind(**options, **given)
+    except (TypeError, ValueError) as error:
+        raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error

@@ -15,16 +15,16 @@ from tamis.sources.blocks import Block
 from tamis.sources.cut import shards, spans
 from tamis.sources.declared import Source, expand
 from tamis.sources.fitting import check, column_names, dimension
-from tamis.sources.naming import Content, naming, uids
+from tamis.sources.naming import contents, naming, uids
 from tamis.sources.reader import MAX_TEXT_BYTES, lookup, read
 
 __all__ = [
     "MAX_TEXT_BYTES",
     "Block",
-    "Content",
     "Source",
     "check",
     "column_names",
+    "contents",
     "dimension",
     "expand",
     "lookup",

@@ -64,6 +64,13 @@ def _cut_lines(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], l
     total, stop = 0, 0
     starts: list[int] = []
     for found in lines.stream(file):
+        if found.unclosed:
+            raise errors.SchemaError(
+                "a quote opens here and never closes",
+                where=f"{file.path}:{total + len(found) - 1}",
+                why="the rest of the file would be one cell",
+                remedy="close it, or set the source's `quote` to '' if quotes mean nothing",
+            )
         starts += (found.offset + found.starts[-total % rows_per_shard :: rows_per_shard]).tolist()
         total += len(found)
         stop = found.offset + (found.length or int(found.stops[-1]))

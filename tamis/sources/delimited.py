@@ -15,6 +15,11 @@ from tamis.sources import blocks, records, utf8
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
+def lone_return(record: bytes) -> bool:
+    """Whether a record holds a carriage return that ends no line."""
+    return _LONE_RETURN.search(record) is not None
+
+
 def cells(record: bytes, file: shards.File) -> tuple[str, ...]:
     """The cells of one record.
 

@@ -33,7 +33,15 @@ def header(file: shards.File) -> tuple[str, ...]:
         raise errors.SchemaError(
             "no header line", where=file.path, remedy="name the columns with header: [...]"
         )
-    return delimited.cells(first.record(0), file)
+    record = first.record(0)
+    if delimited.lone_return(record):
+        raise errors.SchemaError(
+            "lines end in \\r alone",
+            where=file.path,
+            why="so the whole file would be its own header",
+            remedy="tr '\\r' '\\n' < IN.csv > OUT.csv",
+        )
+    return delimited.cells(record, file)
 
 
 def _marked_stream(file: shards.File, size: int) -> Iterator[records.Lines]:

@@ -12,7 +12,7 @@ from tamis import errors
 from tamis.pipelines import chain, verify
 from tamis.schemas import rejected
 
-LONG = "sieve " * (10 << 20 >> 3)  # some 8 MB
+LONG = "sieve " * (10 * 2**20 // 6)  # 10 MB
 BAD = {
     b'{"id": "b0", "text": "cut short': "malformed",
     b'{"id": "b1", "text": 7, "label": "tasks"}': "wrong_type",
@@ -116,7 +116,7 @@ def test_duplicates_are_trained_on_once_or_each(corpus, web):
     config = {"plan": {"budgets": [300]}, "cluster": {"k": 4}}
     for kept, copies in (("drop", 15), ("keep", 0)):
         document = web(data, ingest={"duplicates": kept}, **config)
-        chain.run(document)
+        chain.run(document, redo=True)
         with chain.opened(document) as here:
             (balance,) = verify.balance(here)
         assert (balance.rows, balance.duplicate) == (75, copies)
@@ -269,3 +269,28 @@ def test_one_source_alone_is_planned(configured, tmp_path):
     document = configured(tmp_path / "run", sources={"far": None}, plan={"budgets": [400]})
     here = chain.run(document)
     assert here.entry("select")["counts"][0]["samples"] == 400
+
+
+def test_one_id_for_two_texts_is_an_error_that_names_both_rows(web):
+    rows = b"".join(
+        b'{"id": "x", "text": "text number %d", "label": "tasks"}\n' % i for i in range(9)
+    )
+    document = web(rows)
+    message = r"web\.jsonl:1: one id names two different rows \(.*web\.jsonl:0 has the same id"
+    with pytest.raises(errors.SchemaError, match=message):
+        chain.run(document, stages=("ingest", "dedup"))
+    kept = web(rows, ingest={"duplicates": "keep"})
+    chain.run(kept, stages=("ingest", "dedup"), redo=True)
+
+
+@pytest.mark.parametrize("data", [b"text,label,id\n", b"\n\n"], ids=["header only", "blank lines"])
+def test_a_file_without_rows_is_named(web, data):
+    name = "web.csv" if data[:1] == b"t" else "web.jsonl"
+    with pytest.raises(errors.SchemaError, match=rf"{name}: the file holds no rows"):
+        ingested(web(data, name))
+
+
+def test_an_expected_error_comes_without_the_engine_s_traceback(web, capfd):
+    test = test_one_id_for_two_texts_is_an_error_that_names_both_rows
+    test(web)
+    assert "Traceback" not in capfd.readouterr().err

@@ -197,7 +197,7 @@ def test_an_edited_text_is_noticed_where_an_id_names_the_row(corpus, tmp_path, c
     chain.run(document, stages=("ingest",))
     text = (tmp_path / "far.jsonl").read_text()
     (tmp_path / "far.jsonl").write_text(text.replace(" the ", " teh ", 1))
-    message = r"far\.jsonl:\d+-\d+: the input has changed since it was ingested"
+    message = r"far\.jsonl:\d+: the input has changed since it was ingested"
     with pytest.raises(errors.ArtifactError, match=message):
         chain.run(document, stages=("embed",))
 
@@ -210,3 +210,15 @@ def test_a_file_of_another_size_is_stale(own, tmp_path):
         chain.run(own)
     chain.run(own, stages=("ingest",), redo=True)
     verified(own)
+
+
+@pytest.mark.parametrize(
+    "name", ["plan/plan.json", "pilots/measurements.parquet", "check/check.json", "centroids"]
+)
+def test_verify_notices_an_edited_file_of_any_stage(copied, configured, name):
+    path = next(copied.glob("clusters/*.npy")) if name == "centroids" else copied / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(errors.ArtifactError, match=rf"{path.name}: the file is not what its stage"):
+        verified(configured(copied))

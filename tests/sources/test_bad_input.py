@@ -141,10 +141,14 @@ def test_a_bad_csv_record_is_rejected_alone(put, one, load, record, reason, erro
 
 
 def test_a_quote_that_never_closes_is_told(put, one, load):
-    good, (bad,) = load(one(put("a.csv", b'text\na\n"b\nc\nd\n')))
-    assert good["text"].to_pylist() == ["a"]
-    assert (bad["row"], bad["reason"]) == (1, "malformed")
-    assert bad["error"] == "a quote opens here and never closes"
+    message = r"a\.csv:1: a quote opens here and never closes"
+    with pytest.raises(errors.SchemaError, match=message):
+        load(one(put("a.csv", b'text\na\n"b\nc\nd\n')))
+
+
+def test_a_csv_whose_lines_end_in_returns_alone_is_told(put, one):
+    with pytest.raises(errors.SchemaError, match=r"a\.csv: lines end in .*r alone"):
+        sources.check(one(put("a.csv", b"text\ra\rb\r")))
 
 
 def test_a_csv_of_nothing_but_bad_records(put, one, load):

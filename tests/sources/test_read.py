@@ -245,7 +245,12 @@ def test_csv_rows_balance_and_do_not_depend_on_shards(put, one, load, body, rows
     data = b"text,label\n" + body.encode() + b"\n\xff,b\n" * broken
     file = one(put("any.csv", data), ("text", "label"))
     packed = one(put("any.csv.gz", data), ("text", "label"))
-    whole = told(*load(file))
+    try:
+        whole = told(*load(file))
+    except errors.SchemaError:  # a quote that never closes: an error of the whole file
+        with pytest.raises(errors.SchemaError, match="never closes"):
+            load(packed, rows=rows)
+        return
     assert told(*load(file, rows=rows)) == whole
     assert told(*load(packed, rows=rows)) == whole
 
