@@ -50,7 +50,8 @@ def test_steps_that_carry_batches_say_so(opened):
     assert typed is pa.RecordBatch
     suspects = spans | "suspects" >> beam.ParDo(dedup.Suspects(opened.view(), "", ()))
     assert suspects.element_type == beam.typehints.Tuple[int, pa.RecordBatch]
-    compared = suspects | beam.GroupByKey() | "compare" >> beam.FlatMap(dedup._compare)
+    compare = dedup.Compare(opened.view(), (), drop=True)
+    compared = suspects | beam.GroupByKey() | "compare" >> beam.ParDo(compare)
     assert compared.element_type == beam.typehints.Tuple[int, pa.RecordBatch]
 
 
