@@ -28,9 +28,9 @@ from tamis.pipelines import chain, plan, pool, rank, session, strata
 FRACTIONS = (1 / 4, 1 / 16)
 STEP = 0.1
 FINALISTS = 24
-COSTS = (20_000_000, 12_000_000, 8_000_000)  # samples trained in each pass, per budget
-SEEDS = (1, 200)
-FIRST_SEED = (1_000, 2_000, 3_000)  # of each pass; pilots and checks have seeds below 200
+COSTS = (80_000_000, 40_000_000, 20_000_000)  # samples trained in each pass, per budget
+SEEDS = (1, 300)
+FIRST_SEED = (1_000, 2_000, 3_000)  # of each pass; pilots' and checks' are smaller
 
 Floats = NDArray[np.float64]
 
@@ -74,9 +74,8 @@ def main() -> None:
     material, choices = prepare()
     print(f"<!-- plans made in {time.perf_counter() - start:.0f} s -->")
     names = [f"1/{round(1 / f)}" for f in FRACTIONS]
-    print(
-        f"| samples | grid's best | its error |{''.join(f' {n} chose | regret |' for n in names)}"
-    )
+    columns = "".join(f" {n} chose | regret |" for n in names)
+    print(f"| samples | grid's best | its error |{columns}")
     print("|" + "---|" * (3 + 2 * len(names)))
     table = []
     for samples in sorted(choices):
