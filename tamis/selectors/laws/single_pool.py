@@ -21,7 +21,7 @@ _STARTS = np.array([1.0, 3.0, 10.0, 40.0])  # half-lives; the published grid is 
 _RANGE = (0.05, 1e4)  # of half-lives
 _ROUNDS = 60
 _STEP = 1e-7  # of the forward difference in log tau
-_CLOSE = 1e-10
+_CLOSE = 1e-9  # of the cost, what the next step promises
 _EASIER, _HARDER = 0.2, 4.0  # of the damping after a good and a bad step
 
 
@@ -166,20 +166,20 @@ def _search(runs: _Runs, v: Floats) -> tuple[Floats, Floats]:
         normal = across @ slopes
         normal[:, axes, axes] *= 1 + damping[:, None]
         normal[:, axes, axes] += 1e-14
-        step = np.linalg.solve(normal, across @ miss[..., None])[..., 0]
+        uphill = across @ miss[..., None]
+        step = np.linalg.solve(normal, uphill)[..., 0]
+        if ((step * uphill[..., 0]).sum(1) <= _CLOSE * cost).all():
+            break
         tried = v - np.clip(step, -2, 2)
         tried[:, -1] = np.clip(tried[:, -1], low, high)
         new_miss, new_slopes = _misses(runs, tried)
         new_cost = (new_miss * new_miss).sum(1)
         better = new_cost < cost
-        moved = np.abs(tried - v).max()
         v = np.where(better[:, None], tried, v)
         miss = np.where(better[:, None], new_miss, miss)
         slopes = np.where(better[:, None, None], new_slopes, slopes)
         cost = np.where(better, new_cost, cost)
         damping = np.where(better, damping * _EASIER, damping * _HARDER)
-        if moved < _CLOSE:
-            break
     return v, cost
 
 
