@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from tamis import errors, seeding
-from tamis.selectors.laws import mixture_regression, warped_process
+from tamis.selectors.laws import mixture_kernels, mixture_regression, warped_process
 
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
@@ -47,18 +47,33 @@ def test_recovers_what_matters():
     assert p.noise * truth(mixtures(120)).std() == pytest.approx(0.03, rel=0.5)
 
 
-def test_gradient_is_that_of_the_objective():
+@pytest.mark.parametrize("kernel", [mixture_kernels.MATERN, mixture_kernels.ANOVA])
+def test_gradient_is_that_of_the_objective(kernel):
     w, e = noisy(25)
     u = (e - e.mean()) / e.std()
-    v = seeding.generator(0, "v").normal(size=12) / 2
-    _, gradient = warped_process._objective(v, w, u)
-    steps = 1e-5 * np.eye(12)
-    slope = [
-        (warped_process._objective(v + s, w, u)[0] - warped_process._objective(v - s, w, u)[0])
-        / 2e-5
-        for s in steps
+    v = seeding.generator(0, "v").normal(size=13) / 2
+    _, gradient = warped_process._objective(kernel, v, w, u)
+    values = [
+        [warped_process._objective(kernel, v + sign * step, w, u)[0] for sign in (1, -1)]
+        for step in 1e-5 * np.eye(13)
     ]
+    slope = -np.diff(values)[:, 0] / 2e-5
     np.testing.assert_allclose(gradient, slope, atol=1e-5 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize("kernel", [mixture_kernels.MATERN, mixture_kernels.ANOVA])
+def test_kernels_are_correlations(kernel):
+    x = 3 * seeding.generator(0, "x").normal(size=(40, 5))
+    k = kernel.correlation(x, x, 0.3)
+    np.testing.assert_allclose(np.diag(k), 1, atol=1e-6)
+    assert (np.linalg.eigvalsh(k) > -1e-9).all()
+
+
+def test_a_small_interaction_is_additive():
+    x, t = seeding.generator(0, "x").normal(size=(6, 5)), 1e-5
+    k = mixture_kernels.ANOVA.correlation(x, x, t)
+    alone = 1 / (1 + 0.5 * (x[:, None] - x) ** 2)
+    np.testing.assert_allclose((k - 1) / t, (alone - 1).sum(2), rtol=1e-3, atol=1e-8)
 
 
 def test_neither_the_order_of_domains_nor_of_runs_matters():

@@ -53,18 +53,9 @@ class Cells:
 
     @functools.cached_property
     def sigma(self) -> NDArray[np.float64]:
-        """Shape (c,): what a law may miss each cell by: seeds, its own flaws, and distance.
-
-        Distance is counted in halvings of the longest length, and in doublings of the visits that
-        a row gets only because the cell's supply was cut (twice, by measurement: what was cut is
-        a worse stand-in for the real thing than what was stopped early).
-        """
-        visits = np.maximum(self.epochs, 1)
-        uncut = np.maximum(self.weights * self.samples[:, None] / self.supply.max(0), 1)
-        extra = (self.weights * np.log2(visits / uncut)).sum(1)
-        steps = np.log2(self.samples.max() / self.samples) + 2 * extra
-        drift = np.hypot(FLOOR, DRIFT * steps) * self.chance
-        return np.hypot(self.seed_noise / np.sqrt(self.count), drift)
+        """Shape (c,): what a law may miss each cell by: seeds, its own flaws, and distance."""
+        own = drift(self.weights, self.samples, self.supply, self.chance)
+        return np.hypot(self.seed_noise / np.sqrt(self.count), own)
 
     @property
     def epochs(self) -> NDArray[np.float64]:
@@ -79,6 +70,32 @@ class Cells:
     def noise_at(self, samples: float) -> float:
         """Standard deviation of one run at a length: the nearest measured one, in logs."""
         return float(self.seed_noise[np.argmin(abs(np.log(self.samples / samples)))])
+
+
+def drift(
+    weights: NDArray[np.float64],
+    samples: NDArray[np.float64],
+    supply: NDArray[np.float64],
+    chance: float,
+) -> NDArray[np.float64]:
+    """What a law may miss each cell by however often it is replicated: shape (c,).
+
+    Its own flaws, and distance: in halvings of the longest length, and in doublings of the visits
+    that a row gets only because the cell's supply was cut (twice, by measurement: what was cut is a
+    worse stand-in for the real thing than what was stopped early).
+
+    Args:
+      weights: Shape (c, k).
+      samples: Shape (c,).
+      supply: Shape (c, k).
+      chance: Error of a model that has learned nothing.
+    """
+    seen = weights * samples[:, None]
+    visits = np.maximum(seen / np.maximum(supply, 1), 1)
+    uncut = np.maximum(seen / supply.max(0), 1)
+    extra = (weights * np.log2(visits / uncut)).sum(1)
+    steps = np.log2(samples.max() / samples) + 2 * extra
+    return np.hypot(FLOOR, DRIFT * steps) * chance
 
 
 def of(measurements: "pa.Table | Cells") -> Cells:

@@ -22,6 +22,7 @@ _FIRST_ITERATIONS = 15  # of every start, and of a draw; then the best goes on
 _ITERATIONS = 100
 _CLOSE = 1e-6  # relative, of the cost and of the vector
 _STEP = 1e-6  # of forward differences; logs and logits are of order 1
+_APART = 1e-4  # of central differences
 _UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
 
 
@@ -57,14 +58,7 @@ class Fit:
 
         The delta method, because a plan asks for hundreds of them.
         """
-        kind, step = type(self.law), 1e-4
-        slopes = []
-        for axis in np.eye(len(self.vector)) * step:
-            up = kind.from_vector(self.vector + axis, self.cells)
-            down = kind.from_vector(self.vector - axis, self.cells)
-            args = (weights, samples, supply)
-            slopes.append((up.predict(*args) - down.predict(*args)) / (2 * step))
-        j = np.stack(slopes, axis=-1)  # (..., p)
+        j = slopes(type(self.law), self.vector, self.cells, (weights, samples, supply))
         return np.sqrt(np.einsum("...i,ij,...j->...", j, self.covariance, j))
 
     def draws(self, count: int, rng: np.random.Generator) -> list[Law]:
@@ -130,6 +124,30 @@ def fit(
     return _summary(law, cells, prior, _solve(law, cells, prior, first.x, _ITERATIONS))
 
 
+def slopes(
+    law: type[Law],
+    vector: NDArray[np.float64],
+    cells: cells_.Cells,
+    at: tuple[ArrayLike, ArrayLike, ArrayLike],
+) -> NDArray[np.float64]:
+    """Derivatives of the prediction along each coordinate of the vector, by central differences.
+
+    Args:
+      law: The class.
+      vector: Shape (p,).
+      cells: What the vector belongs to: names and chance level.
+      at: Weights, samples and supply, as `predict` takes them.
+
+    Returns:
+      Shape (..., p).
+    """
+    found = []
+    for axis in np.eye(len(vector)) * _APART:
+        up, down = law.from_vector(vector + axis, cells), law.from_vector(vector - axis, cells)
+        found.append((up.predict(*at) - down.predict(*at)) / (2 * _APART))
+    return np.stack(found, axis=-1)
+
+
 def _residuals(law: type[Law], cells: cells_.Cells, prior: protocol.Prior) -> Residuals:
     """Misses of cells in units of sigma, and of parameters in units of the prior's width."""
 
@@ -163,13 +181,13 @@ def _solve(
     """One least-squares problem, with forward differences."""
     residuals = _residuals(law, cells, prior)
 
-    def slopes(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    def jacobian(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         here = residuals(vector)
         moved = [residuals(vector + axis) for axis in np.eye(len(vector)) * _STEP]
         return (np.array(moved) - here).T / _STEP
 
     return optimize.least_squares(
-        residuals, start, slopes, ftol=_CLOSE, xtol=_CLOSE, max_nfev=iterations
+        residuals, start, jacobian, ftol=_CLOSE, xtol=_CLOSE, max_nfev=iterations
     )
 
 

@@ -149,20 +149,30 @@ def later_epochs(
 
 
 def _discounted(x: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    edges = _edges(float(x.max()))
-    low, high = edges[:-1], edges[1:]
-    growth = np.log(np.clip(x[:, None], low, high) / low)  # (pairs, blocks)
-    r, width = rate[:, None], high - low
+    blocks = edges(float(x.max()))
+    return (growth(x, blocks) * discounts(rate, blocks)).sum(1)
+
+
+def growth(x: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of the growth in samples within each block of epochs: (n,) epochs to (n, blocks)."""
+    low, high = blocks[:-1], blocks[1:]
+    return np.log(np.clip(x[:, None], low, high) / low)
+
+
+def discounts(rate: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of exp(-rate j) over the epochs j of each block: (s,) rates to (s, blocks)."""
+    low, width, r = blocks[:-1], np.diff(blocks), rate[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(r > 0, np.expm1(-r * width) / (width * np.expm1(-r)), 1.0)
-    return (growth * mean * np.exp(-r * low)).sum(1)
+    return mean * np.exp(-r * low)
 
 
-def _edges(epochs: float) -> NDArray[np.float64]:
-    edges = [*range(1, _EXACT_EPOCHS + 1)]
-    while edges[-1] < epochs:
-        edges.append(int(edges[-1] * 1.05))
-    return np.array(edges, np.float64)
+def edges(epochs: float) -> NDArray[np.float64]:
+    """Where blocks of epochs begin: every epoch up to 64, then 5 % apart."""
+    found = [*range(1, _EXACT_EPOCHS + 1)]
+    while found[-1] < epochs:
+        found.append(int(found[-1] * 1.05))
+    return np.array(found, np.float64)
 
 
 def _utilities(

@@ -1,9 +1,10 @@
 """A Gaussian process over mixtures in bent coordinates: the engine of `mixture_regression`.
 
     u = standardised error,   z = (1 - exp(-bend u)) / bend,   z ~ GP(level, k) + noise
-    k(w, v) = scale^2 Matern52(|x(w) - x(v)|),  x_i(w) = relevance_i ((w_i + o)^p - o^p) / length
+    k(w, v) = scale^2 c(x(w), x(v)),  x_i(w) = relevance_i ((w_i + o)^p - o^p) / length
 
-Level, scale, noise, p, o, bend, length and relevances maximise the posterior under weak normal
+with a correlation c of `mixture_kernels`. Level, scale, noise, p, o, bend, length, interaction (of
+ANOVA; idle in Matern) and relevances maximise the posterior under weak normal
 priors on their logs (Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, ch. 5).
 """
 
@@ -13,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
+from tamis.selectors.laws.mixture_kernels import Kernel
+
 Floats = NDArray[np.float64]
 
-_NAMES = ("level", "scale", "noise", "exponent", "offset", "bend", "length")
-_PRIOR = np.array([0, 0, np.log(0.05), np.log(0.5), np.log(1e-3), 0, 0])  # of the logs, level aside
-_SPREAD = np.array([1, 1, 1, 0.3, 1, 0.7, 1])
+_NAMES = ("level", "scale", "noise", "exponent", "offset", "bend", "length", "interaction")
+_PRIOR = np.array(
+    [0, 0, np.log(0.05), np.log(0.5), np.log(1e-3), 0, 0, np.log(0.1)]
+)  # of the logs, level aside
+_SPREAD = np.array([1, 1, 1, 0.3, 1, 0.7, 1, 1])
 _RELEVANCE = 0.7  # spread of the log relevances: a domain may matter 4 times more than another
 _BOUND = 4.0  # spreads from the prior's mean
 _JITTER = 1e-6  # in units of the errors' variance
@@ -33,6 +38,7 @@ class Parameters(NamedTuple):
       exponent: p above.
       offset: o above, a weight.
       bend: Curvature of error against effective data; 0 is none.
+      interaction: Of domains, for kernels that have it.
       relevance: Shape (k,), divided by the length.
     """
 
@@ -42,6 +48,7 @@ class Parameters(NamedTuple):
     exponent: float
     offset: float
     bend: float
+    interaction: float
     relevance: Floats
 
 
@@ -49,28 +56,34 @@ class Process(NamedTuple):
     """The process given what was run.
 
     Attributes:
+      kernel: Its correlation.
       parameters: Its own.
       runs: Shape (n, k), the mixtures it knows.
       root: Shape (n, n), lower Cholesky factor of their covariance.
       residual: Shape (n,), covariance^-1 (z - level).
     """
 
+    kernel: Kernel
     parameters: Parameters
     runs: Floats
     root: Floats
     residual: Floats
 
 
-def condition(p: Parameters, weights: Floats, u: Floats) -> Process:
+def condition(kernel: Kernel, p: Parameters, weights: Floats, u: Floats) -> Process:
     """The process after runs at `weights`, shape (n, k), with errors u, shape (n,)."""
-    root = linalg.cholesky(_covariance(p, weights, weights, p.noise), lower=True)
-    return Process(p, weights, root, linalg.cho_solve((root, True), bent(u, p.bend) - p.level))
+    covariance = _covariance(kernel, p, weights, weights)
+    covariance[np.diag_indices_from(covariance)] = p.scale**2 + p.noise**2 + _JITTER
+    root = linalg.cholesky(covariance, lower=True)
+    return Process(
+        kernel, p, weights, root, linalg.cho_solve((root, True), bent(u, p.bend) - p.level)
+    )
 
 
 def posterior(process: Process, weights: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation of z for new runs."""
     p = process.parameters
-    cross = _covariance(p, weights, process.runs)
+    cross = _covariance(process.kernel, p, weights, process.runs)
     known = linalg.solve_triangular(process.root, cross.T, lower=True)
     variance = np.maximum(p.scale**2 - (known**2).sum(0), 0) + p.noise**2
     return p.level + cross @ process.residual, np.sqrt(variance)
@@ -84,34 +97,24 @@ def bent(u: Floats, bend: float) -> Floats:
 def parameters(v: Floats) -> Parameters:
     """From coordinates in which the prior is standard normal."""
     log = _PRIOR + _SPREAD * v[: _PRIOR.size]
-    scale, noise, exponent, offset, bend, length = np.exp(log[1:])
+    scale, noise, exponent, offset, bend, length, interaction = np.exp(log[1:])
     relevance = np.exp(_RELEVANCE * v[_PRIOR.size :]) / length
-    return Parameters(float(log[0]), scale, noise, exponent, offset, bend, relevance)
+    return Parameters(float(log[0]), scale, noise, exponent, offset, bend, interaction, relevance)
 
 
 def _features(p: Parameters, weights: Floats) -> Floats:
     return p.relevance * ((weights + p.offset) ** p.exponent - p.offset**p.exponent)
 
 
-def _root5(x: Floats, y: Floats) -> Floats:
-    """sqrt(5) times the distances, shape (n, m)."""
-    squared = (x * x).sum(1)[:, None] + (y * y).sum(1) - 2 * x @ y.T
-    return np.sqrt(5 * np.maximum(squared, 0))
+def _covariance(kernel: Kernel, p: Parameters, a: Floats, b: Floats) -> Floats:
+    return p.scale**2 * kernel.correlation(_features(p, a), _features(p, b), p.interaction)
 
 
-def _covariance(p: Parameters, a: Floats, b: Floats, noise: float | None = None) -> Floats:
-    r = _root5(_features(p, a), _features(p, b))
-    k = p.scale**2 * (1 + r + r * r / 3) * np.exp(-r)
-    if noise is not None:
-        k[np.diag_indices_from(k)] = p.scale**2 + noise**2 + _JITTER
-    return k
-
-
-def maximise(weights: Floats, u: Floats, start: Floats | None = None) -> Floats:
+def maximise(kernel: Kernel, weights: Floats, u: Floats, start: Floats | None = None) -> Floats:
     """The most probable coordinates, found from `start` or the prior's mean."""
     start = np.zeros(_PRIOR.size + weights.shape[1]) if start is None else start
     found = optimize.minimize(
-        lambda v: _objective(v, weights, u),
+        lambda v: _objective(kernel, v, weights, u),
         start,
         jac=True,
         method="L-BFGS-B",
@@ -121,24 +124,21 @@ def maximise(weights: Floats, u: Floats, start: Floats | None = None) -> Floats:
     return np.asarray(found.x)
 
 
-def _objective(v: Floats, weights: Floats, u: Floats) -> tuple[float, Floats]:
+def _objective(kernel: Kernel, v: Floats, weights: Floats, u: Floats) -> tuple[float, Floats]:
     """Minus the log posterior and its gradient.
 
     The warp's Jacobian is exp(-bend * sum(u)), constant because u sums to about 0. All derivatives
-    through the distances come from the one matrix d(objective) / d(features).
+    through the features come from the one matrix d(objective) / d(features).
     """
     p, f = parameters(v), _features(parameters(v), weights)
-    r = _root5(f, f)
-    decay = p.scale**2 * np.exp(-r)
-    smooth = decay * (1 + r + r * r / 3)
+    smooth = p.scale**2 * kernel.correlation(f, f, p.interaction)
     root = linalg.cholesky(smooth + (p.noise**2 + _JITTER) * np.eye(u.size), lower=True)
     z = bent(u, p.bend)
     inverse = linalg.cho_solve((root, True), np.eye(u.size))
     a = inverse @ (z - p.level)
     value = 0.5 * (z - p.level) @ a + np.log(np.diag(root)).sum() + p.bend * u.sum()
     by_k = 0.5 * (inverse - np.outer(a, a))
-    by_squared = by_k * decay * (1 + r) * (-5 / 6)
-    by_f = 4 * (by_squared.sum(1)[:, None] * f - by_squared @ f)
+    by_f, by_interaction = kernel.slopes(f, p.interaction, p.scale**2 * by_k)
     by_relevance = (by_f * f).sum(0)
     by_bend = p.bend * u.sum() + a @ (u * np.exp(-p.bend * u) - z)
     by_log = np.array(
@@ -149,6 +149,7 @@ def _objective(v: Floats, weights: Floats, u: Floats) -> tuple[float, Floats]:
             *_by_geometry(p, weights, by_f),
             by_bend,
             -by_relevance.sum(),
+            by_interaction,
         ]
     )
     gradient = np.concatenate([_SPREAD * by_log, _RELEVANCE * by_relevance])
