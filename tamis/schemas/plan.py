@@ -152,6 +152,8 @@ class LawScore(Document):
       law: Its name.
       held_out_error: Root mean squared error on the longest pilots, fitted without them; null when
         there is only one length.
+      mixture_error: Root mean squared error on every mixture at all its lengths, fitted without
+        it; to hold against `fitted_error`. Null with fewer than three mixtures.
       fitted_error: The same on the measurements it was fitted to.
       chosen: Whether it predicts this budget.
       parameters: Value and interval of each parameter.
@@ -161,6 +163,7 @@ class LawScore(Document):
     budget: int
     law: str
     held_out_error: float | None
+    mixture_error: float | None = None
     fitted_error: float
     chosen: bool
     parameters: dict[str, tuple[float, float, float]]

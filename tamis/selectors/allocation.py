@@ -222,12 +222,17 @@ def _score(budget: int, entry: laws.Entry, winner: laws.Entry) -> plan_.LawScore
     return plan_.LawScore(
         budget=budget,
         law=entry.name,
-        held_out_error=None if np.isnan(entry.held_out_error) else entry.held_out_error,
+        held_out_error=_or_none(entry.held_out_error),
+        mixture_error=_or_none(entry.mixture_error),
         fitted_error=entry.fit.rmse,
         chosen=entry is winner,
         parameters={name: (value, *ends[name]) for name, value in values.items()},
         warnings=list(entry.fit.warnings),
     )
+
+
+def _or_none(error: float) -> float | None:
+    return None if np.isnan(error) else error
 
 
 def _share(stratum: plan_.Stratum, quota: int, samples: int) -> plan_.Share:

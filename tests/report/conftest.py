@@ -54,6 +54,7 @@ def score(samples, law, held_out, *, chosen):
         budget=samples,
         law=law,
         held_out_error=held_out,
+        mixture_error=0.0123,
         fitted_error=0.004,
         chosen=chosen,
         parameters={"alpha": (0.5, 0.4, 0.6)},
