@@ -52,6 +52,7 @@ def laws(entries: Sequence[tables.Entry]) -> rich.table.Table:
     table = rich.table.Table(
         "law", "longest runs", "new mixture", "fitted", "parameters", "warnings"
     )
+    table.columns[0].no_wrap = True
     table.title = "error on runs left out"
     table.title_justify = "left"
     for e in entries:
