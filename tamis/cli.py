@@ -15,10 +15,9 @@ import rich.table
 import typer
 import yaml
 
-from tamis import __version__, errors, ledger, progress, runfile, storage
+from tamis import __version__, errors, ledger, progress, runfile, storage, terminal
 from tamis import doctor as checkup
 from tamis.schemas import config
-from tamis.schemas import plan as plan_schema
 
 # The pipelines import Beam, which takes seconds; `--help` and a typo must not wait for it, so
 # they are imported where a command needs them.
@@ -199,7 +198,7 @@ def plan(
 
     stages = ("pilot", "plan")
     here = chain.run(document, stages=stages, reporter=_reporter("quiet" if quiet else "auto"))
-    out.print(_plan_table(planning.read(here)))
+    out.print(terminal.plan(planning.read(here)))
     out.print(planning.read(here).summary, markup=False)
 
 
@@ -212,15 +211,20 @@ def _budgets(text: str) -> list[int]:
         ) from None
 
 
-def _plan_table(made: plan_schema.Plan) -> rich.table.Table:
-    table = rich.table.Table("samples", "allocation", "error", "interval", "runner-up")
-    for b in made.budgets:
-        parts = [f"{a.stratum} {a.share:.0%} ×{a.epochs:.1f}" for a in b.allocation]
-        low, high = b.interval
-        up = f"{b.runner_up.name} {b.runner_up.gap:+.3f}" if b.runner_up else ""
-        error = f"{b.predicted_error:.3f}"
-        table.add_row(f"{b.samples:,}", ", ".join(parts), error, f"{low:.3f}–{high:.3f}", up)
-    return table
+@app.command()
+def fit(
+    file: Annotated[str, typer.Argument(metavar="MEASUREMENTS", help="CSV or Parquet of runs")],
+    law: Annotated[str, typer.Option(metavar="NAME", help="This law's parameters only")] = "",
+) -> None:
+    """Fit laws to your own training runs: who predicts best, and with which parameters."""
+    from tamis.selectors.laws import tables
+
+    entries = tables.compete(tables.read(file), laws=(terminal.law(law),) if law else ())
+    out.print(terminal.laws(entries))
+    best = entries[0].fit
+    out.print(terminal.parameters(best))
+    for warning in best.warnings:
+        out.print(f"{best.law.name}: {warning}", markup=False)
 
 
 @app.command()

@@ -11,6 +11,7 @@ import yaml
 
 import tamis as package
 from tamis import cli, runfile
+from tamis.selectors import laws
 
 
 @pytest.fixture
@@ -214,3 +215,33 @@ def test_the_console_script_exits_with_the_same_codes(tmp_path):
     assert ran.returncode in (1, 2)
     assert "Traceback" not in ran.stderr
     assert ran.stderr.startswith("error ")
+
+
+def test_fit_compares_laws_and_tells_parameters(tamis, tmp_path):
+    n, d = [1e7, 1e7, 1e7, 1e8, 1e8, 1e8, 1e9, 1e9], [1e9, 1e10, 1e11, 1e9, 1e10, 1e11, 1e9, 1e10]
+    loss = laws.Chinchilla().predict(params=n, tokens=d)
+    lines = [f"{p},{t},{x}" for p, t, x in zip(n, d, loss, strict=True)]
+    file = tmp_path / "runs.csv"
+    file.write_text("\n".join(["params,tokens,val_loss", *lines]))
+    code, out, _ = tamis("fit", file)
+    assert code == 0
+    for word in ("Chinchilla", "longest runs", "alpha", "0.34", "low"):
+        assert word in out
+    code, out, err = tamis("fit", file, "--law", "Memorization")
+    assert (code, out) == (2, "")
+    assert "did you mean Memorisation?" in err
+    code, _, err = tamis("fit", file, "--law", "Memorisation")
+    assert code == 1
+    assert "no column 'unique_tokens'" in err or "cannot carry Memorisation" in err
+    code, _, err = tamis("fit", tmp_path / "none.csv")
+    assert code == 1
+    assert "no such file" in err
+    assert "Traceback" not in err
+
+
+def test_fit_of_a_run_s_pilots_names_every_law(tamis, copied):
+    code, out, _ = tamis("fit", copied / "pilots" / "measurements.parquet", "--law", "Power")
+    assert code == 0
+    assert "new mixture" in out
+    assert "a[" in out
+    assert "SignalNoise" not in out

@@ -21,7 +21,7 @@ LAYERS = (
     {"pilots", "testing", "loaders"},
     {"pipelines"},
     {"report"},
-    {"cli", "doctor", "demo", "starter"},
+    {"cli", "terminal", "doctor", "demo", "starter"},
 )
 
 

@@ -6,7 +6,7 @@ from tamis.schemas import measurements
 from tamis.schemas import plan as schema
 from tamis.selectors import allocation
 
-VERSION = 2
+VERSION = 3
 NAME = "plan"
 
 

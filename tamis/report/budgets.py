@@ -3,6 +3,8 @@
 from tamis.report import facts, markup, palette, tables, words
 from tamis.schemas import check, plan
 
+_COLLECTED = 3  # strata named as worth collecting
+
 
 def overview(known: facts.Facts) -> markup.Safe:
     """Predicted, measured and the alternatives, one row per budget."""
@@ -87,6 +89,7 @@ def _card(made: plan.Plan, budget: plan.Budget, found: check.Budget | None) -> m
         told,
         _bar(budget, numbers),
         _allocation(made, budget, numbers),
+        _collect(budget),
         _verdict(found),
         class_="card",
     )
@@ -126,6 +129,16 @@ def _allocation(made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]) -
     unused = [s.name for s in made.strata if s.name not in {a.stratum for a in budget.allocation}]
     left = markup.tag("p", f"Not used: {', '.join(unused)}.", class_="unused") if unused else None
     return markup.join([tables.table(columns, rows, class_="plain"), left])
+
+
+def _collect(budget: plan.Budget) -> markup.Safe | None:
+    """What more unique rows would bring, most first."""
+    if not budget.marginal:
+        return None
+    ranked = sorted(budget.marginal, key=lambda m: m.per_1000_rows)[:_COLLECTED]
+    parts = [f"{m.stratum} {words.signed(m.per_1000_rows)}" for m in ranked]
+    text = f"Error with 1,000 more unique rows of: {', '.join(parts)}."
+    return markup.tag("p", markup.tag("small", text), class_="unused")
 
 
 def _verdict(found: check.Budget | None) -> markup.Safe | None:

@@ -5,7 +5,10 @@ from tamis.schemas import plan
 
 
 def competition(known: facts.Facts) -> markup.Safe:
-    """Held-out error of every law at every budget; the winner stands out."""
+    """Held-out error of every law at every budget; the winner stands out.
+
+    Small beside it, the error on mixtures left out one at a time.
+    """
     laws = list(dict.fromkeys(score.law for score in known.plan.laws))
     found = {(score.budget, score.law): score for score in known.plan.laws}
     columns = [tables.Column("Samples"), *(tables.Column(law) for law in laws)]
@@ -28,7 +31,10 @@ def _score(score: plan.LawScore | None) -> object:
     if score is None or score.held_out_error is None:
         return markup.tag("em", "chosen") if score and score.chosen else "–"
     text = f"{score.held_out_error:.4f}"
-    return markup.tag("strong", text, class_="won") if score.chosen else text
+    shown = markup.tag("strong", text, class_="won") if score.chosen else text
+    if score.mixture_error is None:
+        return shown
+    return markup.join([shown, markup.tag("small", f" {score.mixture_error:.4f} unseen mixture")])
 
 
 def notes(known: facts.Facts) -> markup.Safe | None:

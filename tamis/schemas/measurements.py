@@ -144,10 +144,66 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: a column is missing or a value cannot be a measurement.
     """
-    with fsspec.open(str(path), "rb") as file:
-        if str(path).lower().endswith(".csv"):
-            return _from_flat(pa.csv.read_csv(file))
-        return validate(pq.read_table(file))
+    found = load(path)
+    flat = str(path).lower().endswith(".csv") or is_flat(found)
+    return from_flat(found) if flat else validate(found)
+
+
+def load(path: str | pathlib.Path) -> pa.Table:
+    """The columns of a CSV or Parquet file, whatever they are.
+
+    Raises:
+      PlanError: there is no such file, or it is neither.
+    """
+    try:
+        with fsspec.open(str(path), "rb") as file:
+            if str(path).lower().endswith(".csv"):
+                return pa.csv.read_csv(file)
+            return pq.read_table(file)
+    except FileNotFoundError:
+        raise errors.PlanError(f"no such file: {path}") from None
+    except pa.ArrowInvalid as error:
+        raise errors.PlanError(
+            f"{path} cannot be read", why=str(error), remedy="give a .csv or a Parquet file"
+        ) from None
+
+
+def is_flat(measurements: pa.Table) -> bool:
+    """Whether shares and supply stand in a column per stratum."""
+    return any(c.startswith(tuple(_PREFIX.values())) for c in measurements.column_names)
+
+
+def from_flat(flat: pa.Table) -> pa.Table:
+    """A validated table from one with a column per stratum, as in a CSV of one's own runs.
+
+    Raises:
+      PlanError: a column is missing or a value cannot be a measurement.
+    """
+    names = [c.removeprefix(_PREFIX[WEIGHTS]) for c in flat.column_names if c.startswith("weight:")]
+    wanted = [SAMPLES, ERROR, *(p + name for p in _PREFIX.values() for name in names)]
+    for column in wanted if names else [*wanted, "weight:<stratum>"]:
+        if column not in flat.column_names:
+            raise _missing(f"column {column!r}")
+
+    def numbers(column: str) -> NDArray[np.float64]:
+        try:
+            return vector(flat, column)
+        except (TypeError, ValueError):
+            raise errors.PlanError(
+                f"measurements: column {column!r} holds something not a number"
+            ) from None
+
+    def stack(prefix: str) -> NDArray[np.float64]:
+        return np.stack([numbers(prefix + name) for name in names], axis=1)
+
+    return table(
+        names,
+        samples=numbers(SAMPLES),
+        errors=numbers(ERROR),
+        weights=stack(_PREFIX[WEIGHTS]),
+        supply=stack(_PREFIX[SUPPLY]),
+        seeds=numbers(SEED) if SEED in flat.column_names else None,
+    )
 
 
 def write(measurements: pa.Table, path: str | pathlib.Path) -> None:
@@ -159,26 +215,6 @@ def write(measurements: pa.Table, path: str | pathlib.Path) -> None:
 def _list(kind: pa.DataType, k: int) -> pa.DataType:
     """Of fixed size, with the item's name that Parquet gives back."""
     return pa.list_(pa.field("element", kind), k)
-
-
-def _from_flat(flat: pa.Table) -> pa.Table:
-    names = [c.removeprefix(_PREFIX[WEIGHTS]) for c in flat.column_names if c.startswith("weight:")]
-    wanted = [SAMPLES, ERROR, *(p + name for p in _PREFIX.values() for name in names)]
-    for column in wanted if names else [*wanted, "weight:<stratum>"]:
-        if column not in flat.column_names:
-            raise _missing(f"column {column!r}")
-
-    def stack(prefix: str) -> NDArray[np.float64]:
-        return np.stack([vector(flat, prefix + name) for name in names], axis=1)
-
-    return table(
-        names,
-        samples=vector(flat, SAMPLES),
-        errors=vector(flat, ERROR),
-        weights=stack(_PREFIX[WEIGHTS]),
-        supply=stack(_PREFIX[SUPPLY]),
-        seeds=vector(flat, SEED) if SEED in flat.column_names else None,
-    )
 
 
 def _check_columns(

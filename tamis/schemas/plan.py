@@ -73,6 +73,22 @@ class Alternative(Document):
     allocation: list[Share]
 
 
+class Marginal(Document):
+    """What more unique rows of a stratum would change about the predicted error.
+
+    Attributes:
+      stratum: Its name.
+      per_row: Of one more row; negative is better.
+      per_1000_rows: Of a thousand more, with the shares planned again.
+      interval: Of `per_1000_rows`, over what the pilots leave open about the law.
+    """
+
+    stratum: str
+    per_row: float
+    per_1000_rows: float
+    interval: Interval
+
+
 class Budget(Document):
     """The plan for one budget.
 
@@ -86,6 +102,7 @@ class Budget(Document):
         seed.
       runner_up: The best other strategy; null when there is none.
       runners_up: All other strategies, best first.
+      marginal: What to collect next, one per stratum.
       law: Which law predicted.
       measurements: How many runs it was fitted to.
       largest_pilot: Samples of the longest of them.
@@ -99,6 +116,7 @@ class Budget(Document):
     interval: Interval
     runner_up: Alternative | None
     runners_up: list[Alternative]
+    marginal: list[Marginal] = []
     law: str
     measurements: int
     largest_pilot: int
@@ -152,6 +170,8 @@ class LawScore(Document):
       law: Its name.
       held_out_error: Root mean squared error on the longest pilots, fitted without them; null when
         there is only one length.
+      mixture_error: Root mean squared error on every mixture at all its lengths, fitted without
+        it; to hold against `fitted_error`. Null with fewer than three mixtures.
       fitted_error: The same on the measurements it was fitted to.
       chosen: Whether it predicts this budget.
       parameters: Value and interval of each parameter.
@@ -161,6 +181,7 @@ class LawScore(Document):
     budget: int
     law: str
     held_out_error: float | None
+    mixture_error: float | None = None
     fitted_error: float
     chosen: bool
     parameters: dict[str, tuple[float, float, float]]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tamis import errors
 from tamis.schemas import measurements as measurements_
 from tamis.schemas import plan as plan_
-from tamis.selectors import crossings, laws, quotas, search, strategies, wording
+from tamis.selectors import crossings, laws, marginal, quotas, search, strategies, wording
 from tamis.selectors import forecast as forecast_
 from tamis.selectors.laws import cells as cells_
 
@@ -73,6 +73,21 @@ class _Planner:
         )
         kept = np.where(found >= _SMALLEST, found, 0.0)
         return search.within(kept / kept.sum(), caps)
+
+    def again(
+        self, forecast: forecast_.Forecast, shares: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The best shares near others, for a forecast of another supply: shape (k,)."""
+        n = forecast.budget
+        supply = forecast.supply.astype(np.int64).tolist()
+        strata = tuple(
+            s.model_copy(update={"supply": m}) for s, m in zip(self.strata, supply, strict=True)
+        )
+        planner = dataclasses.replace(self, strata=strata, outlook=forecast_.Outlook([forecast]))
+        if self.mode == "prefix":
+            return planner.best(n)
+        caps = np.minimum(planner.limits(n) / n, 1.0)
+        return search.polish(lambda w: forecast.expected(w, n), shares, caps)
 
     def label(self, shares: NDArray[np.float64], samples: int) -> str:
         if self.mode == "mixture":
@@ -149,7 +164,7 @@ def plan(
         crossings=[*changes, *crossings.named(frontier)],
         frontier=frontier,
         laws=[_score(f.budget, e, f.winner) for f in forecasts for e in f.entries],
-        notes=wording.notes(cells, forecasts),
+        notes=[*wording.notes(cells, forecasts), *map(wording.collect, planned)],
     )
 
 
@@ -169,6 +184,7 @@ def _budget(planner: _Planner, forecast: forecast_.Forecast) -> plan_.Budget:
         interval=interval,
         runner_up=others[0] if others else None,
         runners_up=others,
+        marginal=marginal.values(forecast, planner.strata, shares, planner.again),
         law=forecast.winner.name,
         measurements=int(forecast.winner.fit.cells.count.sum()),
         largest_pilot=int(forecast.winner.fit.cells.samples.max()),
@@ -222,12 +238,17 @@ def _score(budget: int, entry: laws.Entry, winner: laws.Entry) -> plan_.LawScore
     return plan_.LawScore(
         budget=budget,
         law=entry.name,
-        held_out_error=None if np.isnan(entry.held_out_error) else entry.held_out_error,
+        held_out_error=_or_none(entry.held_out_error),
+        mixture_error=_or_none(entry.mixture_error),
         fitted_error=entry.fit.rmse,
         chosen=entry is winner,
         parameters={name: (value, *ends[name]) for name, value in values.items()},
         warnings=list(entry.fit.warnings),
     )
+
+
+def _or_none(error: float) -> float | None:
+    return None if np.isnan(error) else error
 
 
 def _share(stratum: plan_.Stratum, quota: int, samples: int) -> plan_.Share:

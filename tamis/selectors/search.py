@@ -36,7 +36,7 @@ def minimise(
     drawn = np.array([within(w, caps) for w in rng.dirichlet(np.full(k, 0.5), _RANDOM_STARTS)])
     starts = np.concatenate([named, drawn])
     first = starts[np.argsort(objective(starts), kind="stable")[:_POLISHED]]
-    found = np.array([_polish(objective, w, caps) for w in first])
+    found = np.array([polish(objective, w, caps) for w in first])
     return found[np.argmin(objective(found))]
 
 
@@ -54,7 +54,7 @@ def within(shares: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np
     return w / w.sum()
 
 
-def _polish(
+def polish(
     objective: Objective, w: NDArray[np.float64], caps: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Best transfer between two strata, again and again, with halving steps."""

@@ -9,6 +9,7 @@ from tamis.selectors import forecast as forecast_
 from tamis.selectors import strategies
 from tamis.selectors.laws import cells as cells_
 
+_SMALL = 0.0005  # of error: not worth collecting for
 _CLEAR = 3.0  # standard errors by which a rise must exceed the noise to be reported
 
 
@@ -67,6 +68,19 @@ def notes(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> list[
         found.append(f"{f.budget:,} samples: {f.winner.name} predicts ({ground}).")
         found += [f"{f.budget:,} samples: {w}." for w in f.winner.fit.warnings]
     return found
+
+
+def collect(planned: plan_.Budget) -> str:
+    """What to collect next for a budget."""
+    best = min(planned.marginal, key=lambda m: m.per_1000_rows)
+    head = f"{planned.samples:,} samples: "
+    if best.per_1000_rows > -_SMALL:
+        return f"{head}1,000 more unique rows of no stratum would lower the error by {_SMALL:g}."
+    low, high = best.interval
+    return (
+        f"{head}to collect next: 1,000 more unique rows of {best.stratum} would lower the error "
+        f"by {-best.per_1000_rows:.4f} ({max(-high, 0):.4f} to {-low:.4f})."
+    )
 
 
 def rising(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> str:

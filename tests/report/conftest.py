@@ -30,6 +30,12 @@ def budget(samples, error, strata, parts):
         interval=(error - 0.02, error + 0.02),
         runner_up=other,
         runners_up=[other],
+        marginal=[
+            plan.Marginal(
+                stratum=s.name, per_row=-1e-5, per_1000_rows=-0.01, interval=(-0.02, -0.005)
+            )
+            for s in strata
+        ],
         law="SignalNoise",
         measurements=1234,
         largest_pilot=samples // 4,
@@ -54,6 +60,7 @@ def score(samples, law, held_out, *, chosen):
         budget=samples,
         law=law,
         held_out_error=held_out,
+        mixture_error=0.0123,
         fitted_error=0.004,
         chosen=chosen,
         parameters={"alpha": (0.5, 0.4, 0.6)},

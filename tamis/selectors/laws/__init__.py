@@ -7,10 +7,10 @@
 """
 
 from tamis.selectors.laws.chinchilla import Chinchilla
-from tamis.selectors.laws.competition import LAWS, Entry, compare, compete
+from tamis.selectors.laws.competition import LAWS, Entry, compete
 from tamis.selectors.laws.data_constrained import DataConstrained
 from tamis.selectors.laws.effective_data import EffectiveData
-from tamis.selectors.laws.fitting import Fit, fit
+from tamis.selectors.laws.fitting import Fit
 from tamis.selectors.laws.info_law import InfoLaw
 from tamis.selectors.laws.memorisation import Memorisation
 from tamis.selectors.laws.mixture_power import MixturePower
@@ -20,6 +20,7 @@ from tamis.selectors.laws.power import Power
 from tamis.selectors.laws.protocol import Law
 from tamis.selectors.laws.repetition_utility import RepetitionUtility
 from tamis.selectors.laws.signal_noise import SignalNoise
+from tamis.selectors.laws.tables import compare, fit, read
 
 __all__ = [
     "LAWS",
@@ -40,4 +41,5 @@ __all__ = [
     "compare",
     "compete",
     "fit",
+    "read",
 ]

@@ -81,6 +81,12 @@ class Fit:
             found.append(kind.from_vector(best.x, cells))
         return found
 
+    def refitted(self, cells: cells_.Cells) -> Law:
+        """The law fitted to other cells of the same strata, from where it stands now."""
+        kind = type(self.law)
+        best = _solve(kind, cells, kind.prior(cells), self.vector, _FIRST_ITERATIONS)
+        return kind.from_vector(best.x, cells)
+
 
 def fit(
     measurements: pa.Table | cells_.Cells,

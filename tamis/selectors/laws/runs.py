@@ -133,12 +133,14 @@ class LinearFit:
       parameters: Name of each parameter to its value.
       rmse: Root mean squared residual of what was regressed.
       warnings: What the runs could not tell, in words.
+      interval: Empty: a profile gives none.
     """
 
     law: Any
     parameters: dict[str, float]
     rmse: float
     warnings: tuple[str, ...]
+    interval: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 def enough(rows: int, least: int, law: str) -> None:

@@ -1,0 +1,160 @@
+"""Tables of any kind to fits: dispatch, the two ways of leaving out, and what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from tamis import errors
+from tamis.schemas import measurements
+from tamis.selectors import laws
+from tamis.selectors.laws import cells as cells_
+from tamis.selectors.laws import competition, language, tables
+
+N, D = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 5)))
+UNIQUE = D / np.tile([1, 4, 20, 2], 5)
+TRUTH = laws.DataConstrained()
+RUNS = {
+    "params": N,
+    "tokens": D,
+    "unique_tokens": UNIQUE,
+    "val_loss": TRUTH.predict(params=N, tokens=D, unique=UNIQUE),
+}
+MIX = laws.Power((0.5, 0.9), 0.3, 0.1)
+SHARES = np.tile(np.repeat([[1, 0], [0.5, 0.5], [0, 1]], 3, axis=0), (1, 1))
+LENGTHS = np.tile([100, 400, 1600], 3)
+
+
+def flat(errors_=None):
+    y = MIX.predict(SHARES, LENGTHS, [500, 500]) if errors_ is None else errors_
+    columns = {"samples": LENGTHS, "error": y}
+    for i, name in enumerate(("x", "y")):
+        columns |= {f"weight:{name}": SHARES[:, i], f"supply:{name}": np.full(9, 500)}
+    return pa.table(columns)
+
+
+def test_a_law_fits_whatever_table_it_is_about():
+    found = laws.fit(RUNS, law=laws.DataConstrained, seed=3)
+    want = laws.DataConstrained.fit(tables.known(RUNS), seed=3)
+    assert found.parameters == want.parameters
+    assert found.interval == want.interval
+    assert found.warnings == want.warnings
+    mixed = laws.fit(flat(), law=laws.Power)
+    assert mixed.law.predict([1, 0], 400, [500, 500]) == pytest.approx(
+        MIX.predict([1, 0], 400, [500, 500]), abs=0.01
+    )
+    assert mixed.interval.keys() == mixed.parameters.keys()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_and_tables_are_one(tmp_path, suffix):
+    for table in (flat(), pa.table(RUNS)):
+        path = tmp_path / f"runs.{suffix}"
+        (pa.csv.write_csv if suffix == "csv" else pq.write_table)(table, path)
+        assert laws.read(path).equals(tables.known(table))
+    if suffix == "parquet":
+        nested = tables.known(flat())
+        measurements.write(nested, tmp_path / "nested.parquet")
+        assert laws.read(tmp_path / "nested.parquet").equals(nested)
+
+
+def test_language_laws_compete_on_the_runs_with_most_compute():
+    entries = tables.compete(RUNS)
+    assert {e.name for e in entries} == {"DataConstrained", "Memorisation", "Chinchilla"}
+    assert entries[0].held_out_error < 0.01
+    assert entries[-1].name == "Chinchilla"
+    flops = N * D
+    longest = flops >= np.quantile(flops, 0.8, method="higher")
+    blind = laws.Chinchilla.fit(
+        {"params": N[~longest], "tokens": D[~longest], "loss": RUNS["val_loss"][~longest]}
+    )
+    seen = blind.law.predict(params=N[longest], tokens=D[longest])
+    want = np.sqrt(np.mean((np.log(seen) - np.log(RUNS["val_loss"][longest])) ** 2))
+    assert entries[-1].held_out_error == pytest.approx(want)
+    assert laws.compare(RUNS)["law"].to_pylist() == [e.name for e in entries]
+
+
+def test_laws_of_shares_alone_take_part_where_there_are_shares():
+    table = tables.known({**RUNS, "share": np.full(20, 0.5)})
+    assert language.applicable(table) == (laws.MixtureRepetition, laws.MixturePower)
+
+
+def test_leaving_a_mixture_out_is_a_fit_without_it():
+    noise = 0.004 * np.random.default_rng(0).standard_normal(9)
+    table = flat(MIX.predict(SHARES, LENGTHS, [500, 500]) + noise)
+    (entry,) = competition.compete(tables.known(table), laws=(laws.Power,))
+    cells = cells_.aggregate(tables.known(table))
+    missed = np.empty(9)
+    for w in np.unique(cells.weights, axis=0):
+        out = (cells.weights == w).all(1)
+        blind = laws.fit(cells.where(~out), law=laws.Power).law
+        missed[out] = blind.predict(w, cells.samples[out], cells.supply[out]) - cells.error[out]
+    assert entry.mixture_error == pytest.approx(np.sqrt(np.mean(missed**2)), rel=0.05)
+    assert entry.mixture_error > entry.fit.rmse
+
+
+def test_two_mixtures_leave_nothing_out():
+    cells = cells_.aggregate(tables.known(flat()))
+    two = cells.where(cells.weights[:, 0] != 0.5)
+    assert np.isnan(competition.compete(two, laws=(laws.Power,))[0].mixture_error)
+
+
+def test_many_mixtures_are_left_out_in_folds(monkeypatch):
+    counted = []
+    original = competition.fitting.Fit.refitted
+
+    def count(self, cells):
+        counted.append(len(cells))
+        return original(self, cells)
+
+    monkeypatch.setattr(competition.fitting.Fit, "refitted", count)
+    w = np.linspace(0, 1, 60)
+    cells = dataclasses.replace(
+        cells_.aggregate(tables.known(flat())),
+        weights=np.column_stack([w, 1 - w]),
+        samples=np.tile([100.0, 400, 1600], 20),
+        supply=np.full((60, 2), 500.0),
+        error=np.full(60, 0.3),
+        seed_noise=np.full(60, 0.01),
+        count=np.ones(60),
+    )
+    competition.compete(cells, laws=(laws.Power,))
+    assert len(counted) == 16
+
+
+def test_a_regression_takes_one_length():
+    w = np.linspace(0, 1, 9)
+    table = measurements.table(
+        ("x", "y"), samples=[100] * 9, errors=0.3 + w**2, weights=np.c_[w, 1 - w], supply=[9, 9]
+    )
+    found = laws.fit(table, law=laws.MixtureRegression)
+    assert found.rmse < 0.02
+    assert found.law.predict([0.5, 0.5]) == pytest.approx(0.55, abs=0.02)
+    with pytest.raises(errors.PlanError, match="one length and one supply"):
+        laws.fit(flat(), law=laws.MixtureRegression)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"a": [1.0]}, "no law is about the columns a"),
+        ({"params": [1e7], "tokens": [1e9], "loss": [3.0]}, r"1 distinct run\(s\) cannot carry"),
+        ({**RUNS, "val_loss": np.full(20, np.nan)}, "loss is nan"),
+        ({"samples": [1], "error": ["bad"], "weight:x": [1], "supply:x": [1]}, "not a number"),
+        ({"samples": [1], "weight:x": [1], "supply:x": [1]}, "no column 'error'"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told(table, said):
+    with pytest.raises(errors.PlanError, match=said):
+        tables.compete(table)
+
+
+def test_a_file_that_is_none_is_told(tmp_path):
+    with pytest.raises(errors.PlanError, match="no such file"):
+        laws.read(tmp_path / "none.csv")
+    (tmp_path / "x.parquet").write_text("x")
+    with pytest.raises(errors.PlanError, match="cannot be read"):
+        laws.read(tmp_path / "x.parquet")
