@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from tamis import artifacts, errors, progress, seeding, storage
 from tamis.pilots import linear_probe
-from tamis.pipelines import pilot, plan, pool, select, session, strata
+from tamis.pipelines import guard, pilot, plan, pool, select, session, strata
 from tamis.schemas import check as schema
 
 VERSION = 1
@@ -19,8 +19,12 @@ def check(run: session.Session) -> None:
     Raises:
       PlanError: there is no target to measure the error on.
     """
-    part = [run.config.check, run.config.pilot, run.seed]
+    if run.config.target is None:
+        raise errors.PlanError("nothing to measure the error on", remedy="add a `target`")
+    part = [run.config.check.digested(), run.config.pilot, run.seed, *guard.part(run)]
     inputs = run.digest(NAME, VERSION, part, [select.NAME, plan.NAME, "embed"])
+    if run.config.check.guard and not run.done(NAME, inputs):
+        guard.require(run)
     run.whole(NAME, inputs, (schema.FOLDER,), lambda outcome: _check(run, outcome))
 
 
@@ -36,25 +40,22 @@ def url(run: session.Session) -> str:
 
 
 def _check(run: session.Session, outcome: progress.Outcome) -> dict:
-    if run.config.target is None:
-        raise errors.PlanError("nothing to measure the error on", remedy="add a `target`")
     made, cells, names = plan.read(run), strata.find(run), pool.classes(run)
-    target = pool.target(run, names)
+    targets = [pool.target(run, names, half) for half in guard.halves(run)]
     keys = [(kind, b.samples) for b in made.budgets for kind in select.KINDS]
     listed = pool.Listed(tuple(select.folder(run.root, *key) for key in keys))
     rows = pool.gather(run, NAME, listed, cells, names)
-    found = []
-    for budget in made.budgets:
-        measured = {
-            kind: _errors(run, key, rows.times[:, j], rows, target, len(names))
-            for j, key in enumerate(keys)
-            if key[1] == budget.samples
-            for kind in key[:1]
-        }
-        found.append(_row(budget.samples, budget.predicted_error, budget.interval, measured))
+    measured = [
+        _errors(run, key, rows.times[:, j], rows, targets, len(names)) for j, key in enumerate(keys)
+    ]
+    told = dict(zip(keys, _told(run, measured), strict=True))
+    found = [
+        _row(b.samples, b.predicted_error, b.interval, [told[k, b.samples] for k in select.KINDS])
+        for b in made.budgets
+    ]
     storage.remove_tree(storage.join(run.root, "scratch"))
     document = schema.Check(
-        seeds=run.config.check.seeds, chance=pilot.chance(target[1]), budgets=found
+        seeds=run.config.check.seeds, chance=pilot.chance(targets[0][1]), budgets=found
     )
     storage.write_atomic(url(run), (document.model_dump_json(indent=1) + "\n").encode())
     worst = max(abs(f.predicted_error - f.chosen.error) for f in found)
@@ -62,15 +63,33 @@ def _check(run: session.Session, outcome: progress.Outcome) -> dict:
     return {"largest_miss": worst}
 
 
+def _told(run: session.Session, measured: list[NDArray[np.float64]]) -> list[schema.Measured]:
+    """What may be said of trainings: all of it, or what the guard answers.
+
+    Behind a guard the errors of single seeds are those on the fit half, and only the mean is the
+    guard's.
+    """
+    plain = [_measured(errors_of[0]) for errors_of in measured]
+    if not run.config.check.guard:
+        return plain
+    answers = guard.ask(run, [(float(m[0].mean()), float(m[1].mean())) for m in measured])
+    return [
+        p.model_copy(update={"error": answer}) for p, answer in zip(plain, answers, strict=True)
+    ]
+
+
 def _errors(
     run: session.Session,
     key: tuple[str, int],
     times: NDArray[np.int64],
     rows: pool.Pool,
-    target: tuple[NDArray, NDArray[np.int64]],
+    targets: list[tuple[NDArray, NDArray[np.int64]]],
     classes: int,
 ) -> NDArray[np.float64]:
-    """Error of one training per seed on the manifest of (kind, samples), shape (seeds,)."""
+    """Errors on each target of one training per seed, on the manifest of (kind, samples).
+
+    Shape (targets, seeds).
+    """
     at = np.flatnonzero(times)
     orders = [
         linear_probe.repeated(
@@ -89,17 +108,17 @@ def _errors(
             learning_rate=run.config.pilot.learning_rate,
             batch=run.config.pilot.batch,
         )
-        found.append(linear_probe.error(learned, *target))
-    return np.concatenate(found)
+        found.append(np.stack([linear_probe.error(learned, *target) for target in targets]))
+    return np.concatenate(found, axis=1)
 
 
 def _row(
     samples: int,
     predicted: float,
     interval: tuple[float, float],
-    measured: dict[str, NDArray[np.float64]],
+    measured: list[schema.Measured],
 ) -> schema.Budget:
-    chosen, random, everything = (_measured(measured[kind]) for kind in select.KINDS)
+    chosen, random, everything = measured
     return schema.Budget(
         samples=samples,
         predicted_error=predicted,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tamis import artifacts, progress, sidecars, storage
 from tamis.pilots import design, linear_probe
-from tamis.pipelines import engine, pool, rank, session, strata
+from tamis.pipelines import engine, guard, pool, rank, session, strata
 from tamis.schemas import measurements
 
 VERSION = 1
@@ -26,6 +26,7 @@ def inputs(run: session.Session) -> str:
         run.config.plan.strata,
         run.config.ingest.duplicates,
         run.seed,
+        *guard.part(run),
     ]
     return run.digest(NAME, VERSION, part, _READS)
 
@@ -56,7 +57,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
     chosen = rank.cut(run, "pilot-rows", order, counts, run.cut("supply"))
     rows = pool.gather(run, NAME, pool.First(chosen), cells, names)
-    target = pool.target(run, names)
+    target = pool.target(run, names, guard.halves(run)[0])
     pools = [np.flatnonzero(rows.stratum == i) for i in range(len(cells.cells))]
     outcome.total, outcome.unit = len(runs), "trainings"
     outcome.count = lambda: _trained(run, runs)

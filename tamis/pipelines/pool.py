@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, sidecars, storage
-from tamis.pipelines import engine, rank, session, strata, view
+from tamis.pipelines import engine, guard, rank, session, strata, view
 from tamis.schemas import columns, embeddings, index, shards
 
 _MEMBER = "member"
@@ -124,18 +124,19 @@ def classes(run: session.Session) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def target(run: session.Session, names: tuple[str, ...]) -> tuple[NDArray, NDArray[np.int64]]:
-    """The target's vectors (m, d) float32 and classes (m,)."""
+def target(
+    run: session.Session, names: tuple[str, ...], half: guard.Half | None = None
+) -> tuple[NDArray, NDArray[np.int64]]:
+    """The vectors (m, d) float32 and classes (m,) of the target, or of a half of it."""
     seen, xs, labels = run.view(), [], []
     for shard in run.cut("target"):
         if not seen.rows(shard.name):
             continue  # nor a dimension
-        xs.append(
-            embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
-        )
-        labels.append(
-            _codes(seen.table(shard.name, "index", [columns.LABEL])[columns.LABEL], names)
-        )
+        table = seen.table(shard.name, index.FOLDER, [columns.UID, columns.LABEL])
+        kept = half.of(table[columns.UID]) if half else slice(None)
+        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
+        xs.append(x[kept])
+        labels.append(_codes(table[columns.LABEL], names)[kept])
     return np.concatenate(xs), np.concatenate(labels)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, folding, session, view
-from tamis.schemas import columns, embeddings, scores, shards
+from tamis.pipelines import engine, folding, guard, session, view
+from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
 VERSION = 1
@@ -36,7 +36,8 @@ def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
-    inputs = run.digest(stage(name), VERSION, [name, options], _needs(scorer.reads))
+    part = [name, options, *_guarded(run, name)]
+    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -51,9 +52,15 @@ def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
     if name not in FITTED:
         return {}
-    made = run.digest(name, VERSION, None, ["ingest", "embed"])
+    part = _guarded(run, name) or None
+    made = run.digest(name, VERSION, part, ["ingest", "embed"])
     folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
+
+
+def _guarded(run: session.Session, name: str) -> list[object]:
+    """What the guard adds to the digest of a scorer that looks at the target."""
+    return guard.part(run) if "target" in (FITTED[name].files if name in FITTED else {}) else []
 
 
 def _needs(reads: tuple[str, ...]) -> list[str]:
@@ -75,13 +82,18 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 def _target(run: session.Session, paths: dict[str, str]) -> None:
     """The target's embeddings, in input order."""
     seen = run.view()
+    half = guard.halves(run)[0]
     cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
     if not cut:
         raise errors.ConfigError(
             "score.target_similarity needs a target", remedy="add a `target` to the run file"
         )
-    parts = [seen.table(s.name, embeddings.FOLDER)[embeddings.EMBEDDING] for s in cut]
-    artifacts.write(paths["target"], np.concatenate([embeddings.matrix(p) for p in parts]))
+    parts = []
+    for shard in cut:
+        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
+        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
+        parts.append(x[half.of(names)] if half else x)
+    artifacts.write(paths["target"], np.concatenate(parts))
 
 
 @dataclasses.dataclass(frozen=True)

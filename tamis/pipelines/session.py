@@ -81,6 +81,10 @@ class Session:
         self.inputs(stage)
         return self.ledger["stages"][stage]
 
+    def done(self, stage: str, inputs: str) -> bool:
+        """Whether `stage` is committed, and from these inputs."""
+        return self.ledger["stages"].get(stage, {}).get("inputs") == inputs
+
     def committed(self, stage: str, inputs: str, folders: tuple[str, ...], *, cheap: bool) -> bool:
         """Whether `stage` is done; clears what it made from other inputs.
 

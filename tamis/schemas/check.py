@@ -16,10 +16,10 @@ class Measured(Document):
     """Trainings on one manifest.
 
     Attributes:
-      error: Mean over seeds, on the target.
+      error: Mean over seeds, on the target; with `check.guard`, the guard's answer about it.
       standard_error: Of that mean; null for one seed. The target set is the same for all, so its
         own sampling error, which all share, is not in it.
-      errors: One per seed.
+      errors: One per seed; with `check.guard`, on the half of the target that pilots saw.
     """
 
     error: float

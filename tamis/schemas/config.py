@@ -176,6 +176,27 @@ class Check(Part):
     """Training at the full budget, to hold the prediction against."""
 
     seeds: Positive = Field(5, description="Trainings per manifest")
+    guard: bool = Field(
+        default=False,
+        description="Hold half of the target out and answer through Thresholdout (Dwork et al. "
+        "2015), for a target that is planned and checked against again and again",
+    )
+    budget: Positive = Field(
+        20, description="Of the guard: answers that may show overfitting before it refuses"
+    )
+    threshold: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Of the guard: a gap above it is overfitting; default 4 / sqrt(held out)"
+    )
+    sigma: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Of the guard: scale of its noise; default 1 / sqrt(held out)"
+    )
+    noise: Literal["laplace", "gaussian"] = Field(
+        "gaussian", description="Of the guard: as in its theorem, or as in its authors' experiment"
+    )
+
+    def digested(self) -> dict:
+        """What a check is made from; the terms of a guard that is off do not matter."""
+        return self.model_dump(mode="json") if self.guard else {"seeds": self.seeds}
 
 
 class Runner(Part):
@@ -216,6 +237,8 @@ class Run(Part):
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
             )
         self._can_embed()
+        if self.check.guard and self.target is None:
+            raise ValueError("check.guard needs a `target` to guard")
         if not self.plan.measurements:
             self._can_pilot()
         return self
