@@ -218,7 +218,10 @@ def test_a_file_of_another_size_is_stale(own, tmp_path):
 def test_verify_notices_an_edited_file_of_any_stage(copied, configured, name):
     path = next(copied.glob("clusters/*.npy")) if name == "centroids" else copied / name
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    if path.suffix == ".json":  # another number, and still the document it was
+        data = bytearray(data.replace(b": 0.", b": 0.0", 1))
+    else:
+        data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(errors.ArtifactError, match=rf"{path.name}: the file is not what its stage"):
         verified(configured(copied))
