@@ -6,7 +6,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis import linalg
 from tamis.schemas import config
 
 
@@ -31,8 +30,3 @@ def load(section: config.Embed) -> Embedder:
     from tamis.embedders import sentence_transformers
 
     return sentence_transformers.SentenceTransformers(section)
-
-
-def unit(x: NDArray) -> NDArray[np.float32]:
-    """Rows of x over their norms; see `linalg.unit`."""
-    return linalg.unit(x)
