@@ -6,7 +6,7 @@ One centroid a class instead of k-means; it "largely matches memorization". The 
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tamis import errors, nearest
 from tamis.schemas import columns, embeddings
-from tamis.scorers import difficulty, prototypes
+from tamis.scorers import difficulty, fitted, prototypes
 from tamis.scorers import labels as labels_
 
 
@@ -39,7 +39,7 @@ class _Means(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SupervisedPrototypes:
+class SupervisedPrototypes(fitted.Fitted):
     """Distance to one's own class mean; O(d) a row, memory O(labels d).
 
     Attributes:
@@ -58,10 +58,6 @@ class SupervisedPrototypes:
     def __post_init__(self) -> None:
         difficulty.check(self.keep, self.name)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # The fields alone: the artifact stays behind and is loaded where the scorer arrives.
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
     @functools.cached_property
     def _artifact(self) -> _Means:
         means = np.load(self.means, mmap_mode="r", allow_pickle=False)
@@ -74,9 +70,6 @@ class SupervisedPrototypes:
                 remedy="delete both and run the stage again",
             )
         return _Means(means, labels)
-
-    def setup(self) -> None:
-        _ = self._artifact
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         means, known = self._artifact
