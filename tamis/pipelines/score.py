@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, folding, guard, session, view
+from tamis.pipelines import engine, fits, folding, guard, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
@@ -36,7 +36,7 @@ def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
-    part = [name, options, *_guarded(run, name)]
+    part = [name, options, *_part(run, name)]
     inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
     cut = run.cut("supply")
 
@@ -52,15 +52,19 @@ def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
     if name not in FITTED:
         return {}
-    part = _guarded(run, name) or None
-    made = run.digest(name, VERSION, part, ["ingest", "embed"])
-    folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
+    shared = FITTED[name].shared or name
+    made = run.digest(shared, VERSION, _part(run, name) or None, ["ingest", "embed"])
+    folder = storage.join(run.root, ARTIFACTS, f"{shared}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
 
-def _guarded(run: session.Session, name: str) -> list[object]:
-    """What the guard adds to the digest of a scorer that looks at the target."""
-    return guard.part(run) if "target" in (FITTED[name].files if name in FITTED else {}) else []
+def _part(run: session.Session, name: str) -> list[object]:
+    """What a scorer's digest depends on beside its options and the rows of the run."""
+    if name not in FITTED:
+        return []
+    fitted = FITTED[name]
+    looks = guard.part(run) if "target" in fitted.files else []
+    return [*looks, *(fitted.part(run) if fitted.part else [])]
 
 
 def _needs(reads: tuple[str, ...]) -> list[str]:
@@ -103,13 +107,29 @@ class Fitted:
     Attributes:
       files: Field that wants a path, and the file's name.
       fit: Writes them, given the paths by field.
+      part: What their digest depends on beside the rows and the target.
+      shared: Name of the artifacts where several scorers read the same ones.
     """
 
     files: dict[str, str]
     fit: Callable[[session.Session, dict[str, str]], None]
+    part: Callable[[session.Session], list[object]] | None = None
+    shared: str = ""
 
+
+_PROBE = Fitted({"weights": "weights.npy", "labels": "labels.json"}, fits.probe, fits.seed, "probe")
+_RIDGE = {
+    "inverse": "inverse.npy",
+    "coefficients": "coefficients.npy",
+    "labels": "labels.json",
+}
+_TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
+    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    "memorization": Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
+    "influence": Fitted(_RIDGE | _TARGET, fits.influence),
+    "recorded": Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
     "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
     "target_similarity": Fitted({"target": "target.npy"}, _target),
 }

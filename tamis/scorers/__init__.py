@@ -11,25 +11,49 @@ from importlib import metadata
 from tamis import errors
 from tamis.scorers import (
     combine,
+    ddd,
+    el2n,
+    forgetting,
+    grand,
+    influence,
     lexical,
+    margin,
+    memorization,
     protocol,
     prototypes,
+    recorded,
     supervised_prototypes,
     target_similarity,
+    uncertainty,
 )
 
 GROUP = "tamis.scorers"
 
 SCORERS: dict[str, type[protocol.Scorer]] = {
     "combine": combine.Combine,
+    "ddd": ddd.DichotomousDifficulty,
+    "el2n": el2n.EL2N,
+    "forgetting": forgetting.Forgetting,
+    "grand": grand.GraNd,
+    "influence": influence.Influence,
     "lexical": lexical.Lexical,
+    "margin": margin.Margin,
+    "memorization": memorization.Memorization,
     "prototypes": prototypes.SelfSupervisedPrototypes,
+    "recorded": recorded.Recorded,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
+    "uncertainty": uncertainty.Uncertainty,
 }
 
 # Fields that take the path of a fitted artifact, which the pipeline gives.
+_PROBE = ("weights", "labels")
+_RIDGE = ("inverse", "coefficients", "labels")
 ARTIFACTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    "memorization": _RIDGE,
+    "influence": (*_RIDGE, "target", "target_classes"),
+    "recorded": ("uid", "value"),
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
 }

@@ -28,7 +28,7 @@ Memory is 135 bytes a row, up to twice that just after growing, and nothing grow
 or classes; time O(batch) a call. Rows may come in any order and be new at any time.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +51,7 @@ _STATE = np.dtype(
         ("last", "f4", 3),  # entropy, margin, least confidence then
     ]
 )
-_LAST = ("entropy", "margin", "least_confidence")
+_LAST = get_args(uncertainty.Measure)
 _COLUMNS = ("el2n", "forgetting", "area_under_margin", "ddd", *_LAST)
 
 

@@ -1,10 +1,10 @@
 """Which end of a difficulty to keep.
 
 Most scores of pruning measure how hard a row is, and the literature disagrees on what to do with
-that: with plentiful clean data the hard rows are worth most, with scarce or noisy data the easy ones
-(Sorscher et al. 2022, section 2). Each such scorer computes a difficulty, and `keep` turns it into
-a score. Easy by default: on uncurated data the hardest rows are mostly noise, and where the theory
-says hard, a plan from pilots finds it, for tiers are tried and not believed.
+that: with plentiful clean data the hard rows are worth most, with scarce or noisy data the easy
+ones (Sorscher et al. 2022, section 2). Each such scorer computes a difficulty, and `keep` turns it
+into a score. Easy by default: on uncurated data the hardest rows are mostly noise, and where the
+theory says hard, a plan from pilots finds it, for tiers are tried and not believed.
 """
 
 from typing import Literal, get_args

@@ -6,16 +6,13 @@ by automatic differentiation of each row's loss.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis import nearest
 from tamis.scorers import el2n, probe
-
-if TYPE_CHECKING:
-    import torch
 
 
 def grand(
@@ -43,15 +40,19 @@ def grand(
 
 
 def of_module(
-    module: "torch.nn.Module", x: "torch.Tensor", labels: "torch.Tensor", *, block: int = 64
+    module: Any,  # noqa: ANN401 -- a torch module, and torch is no dependency
+    x: Any,  # noqa: ANN401
+    labels: Any,  # noqa: ANN401
+    *,
+    block: int = 64,
 ) -> NDArray[np.float64]:
     """Gradient length of each row's cross-entropy over all parameters that require it.
 
     Args:
       module: Maps a batch to logits (n, c), each row by itself: put batch norm and dropout in eval
         mode.
-      x: Shape (n, ...).
-      labels: Shape (n,).
+      x: Tensor of shape (n, ...).
+      labels: Tensor of shape (n,), int64.
       block: Rows differentiated together.
 
     Returns:
@@ -67,8 +68,8 @@ def of_module(
 
     gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0))
     found = [np.zeros(0)]
-    for rows, own in zip(x.split(block), labels.split(block), strict=True):
-        parts = gradient(trained, rows, own).values()
+    for i in range(0, len(x), block):
+        parts = gradient(trained, x[i : i + block], labels[i : i + block]).values()
         squares = sum(g.double().square().flatten(1).sum(1) for g in parts)
         found.append(squares.sqrt().cpu().numpy())
     return np.concatenate(found)

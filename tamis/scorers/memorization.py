@@ -12,12 +12,11 @@ subsets; here is the closed form where there is one:
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis import linalg, nearest
+from tamis import linalg
 from tamis.scorers import ridge
 
 
@@ -43,8 +42,8 @@ def logistic_leave_one_out(
 ) -> NDArray[np.float64]:
     """Logits of each row by the logistic regression trained without it, nearly.
 
-    At the optimum of sum_i CE(x_i W', y_i) + ridge/2 ||W||^2 with Hessian H, leaving row i out moves
-    its own logits by Q (I - A Q)^-1 (p - y), where Q (c, c) = (x (x) I)' H^-1 (x (x) I) and
+    At the optimum of sum_i CE(x_i W', y_i) + ridge/2 ||W||^2 with Hessian H, leaving row i out
+    moves its own logits by Q (I - A Q)^-1 (p - y), where Q (c, c) = (x (x) I)' H^-1 (x (x) I) and
     A = diag(p) - p p'.
 
     Args:
@@ -56,8 +55,7 @@ def logistic_leave_one_out(
     Returns:
       Shape (n, c). Time O((d c)^3 + n c (d c)^2), memory O((d c)^2 + n c^2 d): for small problems.
     """
-    n, d = x.shape
-    c = len(weights)
+    c, d = weights.shape
     p = linalg.softmax(x @ weights.T)
     curvature = p[:, :, None] * (np.eye(c) - p[:, None, :])  # A, (n, c, c)
     hessian = np.einsum("ni,nab,nj->aibj", x, curvature, x, optimize=True).reshape(c * d, c * d)

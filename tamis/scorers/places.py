@@ -1,4 +1,4 @@
-"""A growing numbering of rows: uid to 0, 1, 2, ... in order of first sight, without a Python dict."""
+"""A growing numbering of rows: uid to 0, 1, 2, ... in order of first sight."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ _START = 1024
 
 
 class Places:
-    """An open-addressing hash table over uids, whole arrays at a time.
+    """An open-addressing hash table over uids, whole arrays at a time: no dict, no loop over rows.
 
     At most half full, so a lookup takes about two steps of one gather each. Memory 24 to 48 bytes
     a row; growing doubles it, so n rows cost O(n).

@@ -106,8 +106,9 @@ class Probe(fitted.Fitted):
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         x = embeddings.matrix(batch.column(columns.EMBEDDING))
         classes = self._classes(batch)
-        rows = max(1, _BLOCK_BYTES // (8 * self._artifact.weights[..., 0].size))
-        parts = [self._block(x[i : i + rows], classes[i : i + rows]) for i in range(0, len(x), rows)]
+        step = max(1, _BLOCK_BYTES // (8 * self._artifact.weights[..., 0].size))
+        starts = range(0, len(x), step)
+        parts = [self._block(x[i : i + step], classes[i : i + step]) for i in starts]
         found = np.concatenate([np.zeros(0), *parts])
         return difficulty.oriented(found, self.keep)
 

@@ -114,7 +114,8 @@ class Recorded(fitted.Fitted):
       value: Path of an `.npy`, `Measured.value`.
       path: The Parquet file they were made from.
       metric: Its column.
-      keep: Which values score high; `tamis.scorers.collector` says which end of its columns is hard.
+      keep: Which values score high; `tamis.scorers.collector` says which of its columns' ends is
+        hard.
       missing: What becomes of a row that was never recorded: an error that names it, or the last
         place, below every recorded row. Never a middle value: a row about which nothing is known
         would then be chosen before rows known to be bad.

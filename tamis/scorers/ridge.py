@@ -1,7 +1,7 @@
 """Ridge regression onto one-hot labels: the classifier whose leave-one-out is a closed form.
 
-It sees every labelled row of the supply, not a sample: X'X and X'Y are sums over rows, kept as exact
-integers, so that they do not depend on the order in which workers finish.
+It sees every labelled row of the supply, not a sample: X'X and X'Y are sums over rows, kept as
+exact integers, so that they do not depend on the order in which workers finish.
 """
 
 import dataclasses
@@ -92,8 +92,9 @@ class Moments:
 
     def result(self, state: Sums) -> Result:
         names = tuple(sorted(state.first))
-        first = [state.first[k] for k in names] or np.zeros((0, len(state.second)), np.int64)
-        return Result(names, state.second / _SCALE**2, np.stack([*first]).T / _SCALE if names else np.zeros((0, 0)))
+        sums = [state.first[k] for k in names]
+        first = np.stack(sums, axis=1) if sums else np.zeros((0, 0), np.int64)
+        return Result(names, state.second / _SCALE**2, first / _SCALE)
 
 
 def solve(moments: Result, penalty: float = PENALTY) -> tuple[NDArray, NDArray]:
@@ -125,9 +126,7 @@ class Rows(NamedTuple):
     residual: NDArray[np.float64]
 
 
-def rows(
-    x: NDArray, classes: NDArray[np.int64], inverse: NDArray, coefficients: NDArray
-) -> Rows:
+def rows(x: NDArray, classes: NDArray[np.int64], inverse: NDArray, coefficients: NDArray) -> Rows:
     """Leverages and residuals of rows (n, d) that the classifier was trained on."""
     wide = fixed(x)
     leverage = nearest.row_dot(linalg.product(wide, inverse), wide)

@@ -1,5 +1,6 @@
 """The collector against plain loops over everything it was shown."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -36,7 +37,7 @@ def naive(z, y, early):
     for run in z:
         p = np.exp(run) / np.exp(run).sum(1, keepdims=True)
         right = [look.argmax() == y for look in run]
-        events = sum(a and not b for a, b in zip(right, right[1:], strict=False))
+        events = sum(a and not b for a, b in itertools.pairwise(right))
         lead = [look[y] - max(np.delete(look, y)) for look in run]
         top = np.sort(p[-1])[::-1]
         found.append(

@@ -11,7 +11,23 @@ import pytest
 
 from tamis import errors, scorers, testing
 from tamis.schemas import embeddings, uids
-from tamis.scorers import combine, lexical, prototypes, supervised_prototypes, target_similarity
+from tamis.scorers import (
+    combine,
+    ddd,
+    el2n,
+    forgetting,
+    grand,
+    influence,
+    lexical,
+    margin,
+    memorization,
+    prototypes,
+    recorded,
+    ridge,
+    supervised_prototypes,
+    target_similarity,
+    uncertainty,
+)
 
 N, D = 120, 24
 WORDS = ["the", "of", "and", "cat", "dog", "#x", "...", "http://a.b", "12", "über", "東京", "tree"]
@@ -46,21 +62,50 @@ def batch():
     )
 
 
+def save(folder, name, x):
+    np.save(folder / f"{name}.npy", x)
+    return str(folder / f"{name}.npy")
+
+
+def looked_up(batch):
+    return np.sort(recorded.sortable(uids.from_hex(batch.column("uid"))))
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, batch):
     """One of each registered scorer."""
     folder = tmp_path_factory.mktemp("artifacts")
     np.save(folder / "means.npy", unit_rows(3, seed=5))
     np.save(folder / "target.npy", np.repeat(unit_rows(7, seed=6), 6, axis=0))
     (folder / "labels.json").write_text(json.dumps(["c", "a", "b"]))
     means, labels = str(folder / "means.npy"), str(folder / "labels.json")
+    probe = save(folder, "weights", 9 * unit_rows(24, D + 1).reshape(2, 4, 3, D + 1)), labels
+    fold = ridge.Moments()
+    inverse, coefficients = ridge.solve(fold.result(fold.add(fold.zero(), batch)))
+    classifier = (
+        save(folder, "inverse", inverse),
+        save(folder, "coefficients", coefficients),
+        labels,
+    )
+    target = save(folder, "rows", unit_rows(7, seed=6)), save(folder, "classes", np.arange(7) % 3)
+    values = save(folder, "uid", looked_up(batch)), save(folder, "value", np.arange(N, dtype="f4"))
     plain = {
+        "el2n": el2n.EL2N(*probe),
+        "grand": grand.GraNd(*probe),
+        "forgetting": forgetting.Forgetting(*probe),
+        "margin": margin.Margin(*probe),
+        "ddd": ddd.DichotomousDifficulty(*probe, keep="hard"),
+        "uncertainty": uncertainty.Uncertainty(*probe),
+        "memorization": memorization.Memorization(*classifier),
+        "influence": influence.Influence(*classifier, target=target[0], target_classes=target[1]),
+        "recorded": recorded.Recorded(*values, path="", metric=""),
         "prototypes": prototypes.SelfSupervisedPrototypes(),
         "supervised_prototypes": supervised_prototypes.SupervisedPrototypes(means, labels),
         "lexical": lexical.Lexical(),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
     }
-    return plain | {"combine": combine.Combine(tuple(plain.values()), (1.0, 0.1, -0.3, 2.0))}
+    weights = (1.0, 0.1, -0.3, 2.0)
+    return plain | {"combine": combine.Combine(tuple(plain.values())[-4:], weights)}
 
 
 @pytest.mark.parametrize("name", scorers.SCORERS)
