@@ -2,9 +2,9 @@
 
     python -m benchmarks.pruning [--seeds 5] [--settings digits,scarce,plentiful] [--json FILE]
 
-Test error of a small network (64 ReLU units) trained from scratch on the kept part of a pool, for as
-many samples whatever the part is. Pools: scikit-learn's digits (1,200 rows), and 1,000 (`scarce`)
-and 8,000 (`plentiful`) images of Fashion-MNIST, pixels projected on 64 principal components. A
+Test error of a small network (64 ReLU units) trained from scratch on the kept part of a pool, for
+as many samples whatever the part is. Pools: scikit-learn's digits (1,200 rows), and 1,000
+(`scarce`) or 8,000 (`plentiful`) images of Fashion-MNIST, projected on 64 principal components. A
 seed is another pool, other initial weights and another order; a metric and the mean of three random
 choices share them, so that differences are paired. Networks of one pool are trained together.
 
