@@ -30,7 +30,7 @@ def gather(run: session.Session) -> facts.Facts:
         pilots=_pilots(run, made),
         contrasts=shown,
         sampled=sampled,
-        balance=_balance(run),
+        balance=tuple(verify.balance(run)),
         intake=_intake(run),
         seconds=_seconds(run),
         versions=_versions(run),
@@ -71,13 +71,6 @@ def curves(table: pa.Table, order: list[str]) -> tuple[facts.Curve, ...]:
             mean = np.bincount(group, error[at]) / np.bincount(group)
             found.append(facts.Curve(name, int(unique), tuple(seen.tolist()), tuple(mean.tolist())))
     return tuple(found)
-
-
-def _balance(run: session.Session) -> tuple[facts.Balance, ...]:
-    return tuple(
-        facts.Balance(b.samples, b.rows, b.selected, b.not_selected, b.duplicate, b.rejected)
-        for b in verify.balance(run)
-    )
 
 
 def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
