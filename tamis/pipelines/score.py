@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 import apache_beam as beam
 import numpy as np
@@ -11,7 +12,8 @@ import pyarrow as pa
 from tamis import artifacts, errors, folds, scorers, storage
 from tamis.pipelines import engine, fits, folding, guard, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
-from tamis.scorers import protocol
+from tamis.scorers import difficulty, protocol
+from tamis.selectors import pruning
 
 VERSION = 1
 ARTIFACTS = "artifacts"
@@ -33,7 +35,7 @@ def stage(name: str) -> str:
 
 
 def _score(run: session.Session, name: str) -> None:
-    options = run.config.score[name]
+    options, decision = decided(run, name)
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
@@ -45,7 +47,36 @@ def _score(run: session.Session, name: str) -> None:
             FITTED[name].fit(run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, lambda _: decision)
+
+
+def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
+    """The options of a scorer, and which end of its difficulty is kept and why, for the report.
+
+    `keep: theory` is Sorscher et al.'s theory at the largest budget: rows of the supply over
+    dimensions of the embedding, and the share of rows the budget could show once.
+    """
+    options = run.config.score[name]
+    keep = options.get("keep", "")
+    if keep == difficulty.THEORY:
+        rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
+        share = min(1.0, max(run.config.plan.budgets) / max(rows, 1))
+        advice = pruning.advise(rows / _dimension(run), share)
+        keep = "hard" if advice.strategy == "hard" else "easy"
+        return {**options, "keep": keep}, {"keep": keep, "reason": advice.reason}
+    default = getattr(scorers.find(name), "keep", None)
+    if default not in get_args(difficulty.Keep):
+        return options, {}
+    why = "The run file says so." if keep else "The default; pilots try every tier all the same."
+    return options, {"keep": str(keep or default), "reason": why}
+
+
+def _dimension(run: session.Session) -> int:
+    """Of the embeddings."""
+    for shard in run.cut("supply"):
+        for _, batch in run.view().batches(shards.Span((shard,)), (columns.EMBEDDING,)):
+            return batch.column(columns.EMBEDDING).type.list_size
+    raise errors.PlanError("keep: theory needs rows", where=run.root, why="the supply is empty")
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:

@@ -88,6 +88,7 @@ class Facts:
       sampled: Whether examples come from a part of the shards.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
+      ends: Scorer of the tiers, which end of its difficulty is kept, and why.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
       seed: Of the run.
@@ -103,6 +104,7 @@ class Facts:
     sampled: bool = False
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
+    ends: tuple[tuple[str, str, str], ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seed: int = 0

@@ -12,6 +12,7 @@ from tamis import errors
 from tamis.scorers import (
     combine,
     ddd,
+    difficulty,
     el2n,
     forgetting,
     grand,
@@ -100,6 +101,8 @@ def build(name: str, options: dict, paths: dict[str, str] | None = None) -> prot
                 f"unknown option 'score.{name}.{option}'",
                 remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
             )
+    if paths is None and options.get("keep") == difficulty.THEORY:
+        options = {**options, "keep": "easy"}  # either end will do for a check
     try:
         return kind(**options, **given)
     except (TypeError, ValueError) as error:

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tamis import errors, sidecars
+from tamis import errors, report, sidecars
 from tamis.pilots import linear_probe
 from tamis.pipelines import chain, fits
 from tamis.schemas import columns, embeddings, shards
 from tamis.scorers import collector, el2n, ridge
+from tamis.selectors import pruning
 
 PROBES = ("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty")
 FITTED = {name: {} for name in (*PROBES, "memorization")} | {"influence": {"over": "max"}}
@@ -79,6 +80,26 @@ def test_the_ridge_classifier_saw_every_labelled_row(scored):
     inverse, coefficients = ridge.solve(whole)
     assert np.array_equal(np.load(artifact(scored, "ridge", "inverse.npy")), inverse)
     assert np.array_equal(np.load(artifact(scored, "ridge", "coefficients.npy")), coefficients)
+
+
+@pytest.mark.parametrize(("budget", "share"), [(60, 0.1), (480, 0.8)])
+def test_theory_decides_which_end_to_keep(copied, configured, budget, share):
+    """600 rows; the ledger has the reason, which the report shows."""
+    options = {"score": {"el2n": {"keep": "theory"}}, "plan": {"budgets": [30, budget]}}
+    run = chain.run(configured(copied, tier={"by": "el2n"}, **options), stages=("ingest", "score"))
+    table = rows(run, (columns.EMBEDDING,))
+    assert table.num_rows == 600
+    advice = pruning.advise(600 / table[columns.EMBEDDING].type.list_size, share)
+    entry = run.entry("score:el2n")
+    assert (entry["keep"], entry["reason"]) == (advice.strategy, advice.reason)
+    assert (column(run, "el2n") >= 0).all() == (advice.strategy == "hard")
+
+
+def test_the_report_says_which_end_is_kept_and_why(finished, configured):
+    with chain.opened(configured(finished)) as run:
+        page = report.build(report.gather(run))
+    assert "prototypes: easy first" in page
+    assert "The default; pilots try every tier all the same." in page
 
 
 def test_recorded_scores_become_sidecars(copied, configured, tmp_path):
