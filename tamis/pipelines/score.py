@@ -157,7 +157,7 @@ _RIDGE = {
 _TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
-    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    **dict.fromkeys(scorers.PROBES, _PROBE),
     "memorization": Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
     "influence": Fitted(_RIDGE | _TARGET, fits.influence),
     "recorded": Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),

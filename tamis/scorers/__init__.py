@@ -48,10 +48,11 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
 }
 
 # Fields that take the path of a fitted artifact, which the pipeline gives.
+PROBES = ("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty")  # share one artifact
 _PROBE = ("weights", "labels")
 _RIDGE = ("inverse", "coefficients", "labels")
 ARTIFACTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    **dict.fromkeys(PROBES, _PROBE),
     "memorization": _RIDGE,
     "influence": (*_RIDGE, "target", "target_classes"),
     "recorded": ("uid", "value"),

@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tamis import errors, report, sidecars
+from tamis import errors, report, scorers, sidecars
 from tamis.pilots import linear_probe
 from tamis.pipelines import chain, fits
 from tamis.schemas import columns, embeddings, shards
 from tamis.scorers import collector, el2n, ridge
 from tamis.selectors import pruning
 
-PROBES = ("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty")
-FITTED = {name: {} for name in (*PROBES, "memorization")} | {"influence": {"over": "max"}}
+FITTED = {name: {} for name in (*scorers.PROBES, "memorization")} | {"influence": {"over": "max"}}
 
 
 @pytest.fixture(scope="module")
