@@ -46,6 +46,7 @@ from tamis.scorers import (
     supervised_prototypes,
     uncertainty,
 )
+from tamis.selectors import pruning
 
 KEEPS = (0.1, 0.2, 0.4, 0.6, 0.8)
 FLOORS = (0.0, 0.5)  # share of an equal cut that every class keeps (Sorscher et al. 2022)
@@ -390,6 +391,24 @@ def table(title: str, runs: list[dict[Cell, float]]) -> None:
                 print(f"{label:32}{text}")
 
 
+def crossings(rows: int, runs: list[dict[Cell, float]]) -> None:
+    """Where hard beats easy, beside what the theory says of so many examples per dimension."""
+    found = {c: float(np.mean([run[c] for run in runs])) for c in runs[0]}
+    names = list(dict.fromkeys(c.metric for c in found if c.end))
+    said = [pruning.advise(rows / HIDDEN, keep).strategy for keep in KEEPS]
+    print(f"\n{'theory, perfect probe':32}" + "".join(f"{s:>9}" for s in said))
+    wins = [
+        sum(found[Cell(n, "hard", 0.0, keep)] < found[Cell(n, "easy", 0.0, keep)] for n in names)
+        for keep in KEEPS
+    ]
+    print(f"{'metrics whose hard beats easy':32}" + "".join(f"{w:>6}/{len(names)}" for w in wins))
+    over = [
+        sum(found[Cell(n, "hard", 0.0, keep)] < found[random_cell(keep)] for n in names)
+        for keep in KEEPS
+    ]
+    print(f"{'metrics whose hard beats random':32}" + "".join(f"{w:>6}/{len(names)}" for w in over))
+
+
 def read(path: Path | None) -> dict[str, list[dict[Cell, float]]]:
     """What an earlier call measured, by setting."""
     if path is None or not path.exists():
@@ -502,6 +521,7 @@ def main() -> None:
             kept = {k: [[[*c, e] for c, e in r.items()] for r in v] for k, v in found.items()}
             options.json.write_text(json.dumps(kept), encoding="utf-8")
         table(setting.title, runs)
+        crossings(setting.rows, runs)
         trained = sum(len(run) for run in runs)
         print(f"{trained} cells in {time.perf_counter() - start:.0f} s", flush=True)
     options.out.write_text(figure(found) + "\n", encoding="utf-8")
