@@ -10,10 +10,18 @@ from importlib import metadata
 
 from tamis import errors
 from tamis.scorers import (
+    cluster_size,
     combine,
+    concepts,
+    contamination,
+    importance,
+    kernel_density,
     lexical,
+    mahalanobis,
+    nearest_neighbours,
     protocol,
     prototypes,
+    quality_classifier,
     supervised_prototypes,
     target_similarity,
 )
@@ -21,15 +29,31 @@ from tamis.scorers import (
 GROUP = "tamis.scorers"
 
 SCORERS: dict[str, type[protocol.Scorer]] = {
+    "cluster_size": cluster_size.ClusterSize,
     "combine": combine.Combine,
+    "concept_balance": concepts.ConceptBalance,
+    "contamination": contamination.Contamination,
+    "importance": importance.Importance,
+    "kernel_density": kernel_density.KernelDensity,
     "lexical": lexical.Lexical,
+    "mahalanobis": mahalanobis.Mahalanobis,
+    "nearest_neighbours": nearest_neighbours.NearestNeighbours,
     "prototypes": prototypes.SelfSupervisedPrototypes,
+    "quality_classifier": quality_classifier.QualityClassifier,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
 }
 
 # Fields that take the path of a fitted artifact, which the pipeline gives.
 ARTIFACTS: dict[str, tuple[str, ...]] = {
+    "cluster_size": ("sizes",),
+    "concept_balance": ("entries", "counts"),
+    "contamination": ("grams",),
+    "importance": ("ratio",),
+    "kernel_density": ("frequencies", "sketch"),
+    "mahalanobis": ("moments",),
+    "nearest_neighbours": ("reference", "names"),
+    "quality_classifier": ("classifier",),
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
 }

@@ -5,12 +5,13 @@ address) is worked out for each distinct word and looked up, which is far fewer 
 counts are integers and every share is one division, so a row's numbers do not depend on the batch.
 """
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from tamis import seeding
+from tamis.scorers import grams
 
 # Rae et al. (2021), §A1.1.
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -31,9 +32,7 @@ def statistics(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     Raises:
       ValueError: a text is null.
     """
-    if text.null_count:
-        raise ValueError("a text is null")
-    text = text.cast(pa.large_string())
+    text = grams.checked(text)
     return _of_words(text) | _of_lines(text) | _of_text(text)
 
 
@@ -44,50 +43,12 @@ def _of_text(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     return {"boilerplate": boilerplate.to_numpy(zero_copy_only=False).astype(np.float64)}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-    """Texts cut into parts, words or lines.
-
-    Attributes:
-      of: Shape (p,), the text of each part, ascending.
-      code: Shape (p,), the same number for the same part.
-      distinct: The part of each code.
-      texts: How many texts.
-    """
-
-    of: NDArray[np.int64]
-    code: NDArray[np.int64]
-    distinct: pa.Array
-    texts: int
-
-    def count(self, flags: NDArray) -> NDArray[np.int64]:
-        """The sum over each text's parts of a number (p,), integer or boolean."""
-        ends = np.searchsorted(self.of, np.arange(self.texts + 1))
-        return np.diff(np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])[ends])
-
-    def looked_up(self, of_distinct: pa.Array) -> NDArray:
-        """A property of each distinct part, for every part."""
-        return of_distinct.to_numpy(zero_copy_only=False)[self.code]
-
-
-def _parts(split: pa.Array) -> _Parts:
-    """From a list of strings per text; empty parts are left out."""
-    flat = split.flatten()
-    of = np.repeat(np.arange(len(split)), pc.list_value_length(split).to_numpy())
-    full = pc.not_equal(pc.binary_length(flat), 0)
-    keep = full.to_numpy(zero_copy_only=False)
-    encoded = flat.filter(full).dictionary_encode()
-    return _Parts(
-        of[keep], encoded.indices.to_numpy().astype(np.int64), encoded.dictionary, len(split)
-    )
-
-
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return part / np.maximum(whole, 1)
 
 
 def _of_words(text: pa.Array) -> dict[str, NDArray[np.float64]]:
-    words = _parts(pc.utf8_split_whitespace(text))
+    words = grams.split(text)
     count = words.count(np.ones(len(words.of), np.int64))
     length = words.looked_up(pc.utf8_length(words.distinct)).astype(np.int64)
     letters = words.count(length)
@@ -110,7 +71,7 @@ def _of_words(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _stop_words(words: _Parts) -> NDArray[np.int64]:
+def _stop_words(words: grams.Parts) -> NDArray[np.int64]:
     """How many different stop words each text has, in any case, punctuation around them dropped."""
     bare = pc.utf8_trim(pc.utf8_lower(words.distinct), ".,;:!?\"'()[]“”‘’")
     which = pc.index_in(bare, pa.array(STOP_WORDS, bare.type)).fill_null(-1)
@@ -121,19 +82,13 @@ def _stop_words(words: _Parts) -> NDArray[np.int64]:
     return seen.sum(axis=1)
 
 
-def _grams(words: _Parts, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _grams(words: grams.Parts, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Start positions of the n-grams inside one text, and a 64-bit hash of (text, n-gram)."""
-    start = np.flatnonzero(words.of[n - 1 :] == words.of[: len(words.of) - n + 1])
-    hashed = _mix(words.of[start].astype(np.uint64))
+    start = grams.starts(words, n)
+    hashed = seeding.mix(words.of[start].astype(np.uint64))
     for i in range(n):
-        hashed = _mix(hashed ^ words.code[start + i].astype(np.uint64))
+        hashed = seeding.mix(hashed ^ words.code[start + i].astype(np.uint64))
     return start, hashed
-
-
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of u64, so that n-grams collide as rarely as random numbers (n^2 / 2^65)."""
-    z = (z + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
-    return z ^ (z >> np.uint64(31))
 
 
 def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -148,7 +103,7 @@ def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return order, spans[np.diff(edges) > 1]
 
 
-def _top_bigram(words: _Parts, length: NDArray[np.int64]) -> NDArray[np.int64]:
+def _top_bigram(words: grams.Parts, length: NDArray[np.int64]) -> NDArray[np.int64]:
     """Letters in the occurrences of each text's commonest 2-gram, if one occurs twice.
 
     Overlaps ("a a a") count each time, as in Gopher.
@@ -162,7 +117,7 @@ def _top_bigram(words: _Parts, length: NDArray[np.int64]) -> NDArray[np.int64]:
     return top
 
 
-def _repeated(words: _Parts, length: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _repeated(words: grams.Parts, length: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Letters in words of an n-gram that occurred before in its text, each word counted once."""
     start, hashed = _grams(words, n)
     order, spans = _runs(hashed)
@@ -180,15 +135,14 @@ def _repeated(words: _Parts, length: NDArray[np.int64], n: int) -> NDArray[np.in
 def _within(spans: NDArray[np.int64]) -> NDArray[np.int64]:
     """All positions inside the spans [begin, end), span by span."""
     size = spans[:, 1] - spans[:, 0]
-    before = np.cumsum(size) - size
-    return np.arange(size.sum()) + np.repeat(spans[:, 0] - before, size)
+    return np.repeat(spans[:, 0], size) + grams.counted(size)
 
 
 def _of_lines(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     """Of the lines that are not blank, outer white space dropped."""
     split = pc.split_pattern(text, "\n")
     trimmed = pc.utf8_trim_whitespace(split.flatten())
-    lines = _parts(pa.LargeListArray.from_arrays(_offsets(split), trimmed))
+    lines = grams.cut(pa.LargeListArray.from_arrays(_offsets(split), trimmed))
     count = lines.count(np.ones(len(lines.of), np.int64))
 
     def share(of_distinct: pa.Array) -> NDArray[np.float64]:

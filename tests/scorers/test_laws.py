@@ -9,9 +9,23 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tamis import errors, scorers, testing
+from tamis import artifacts, errors, scorers, testing
 from tamis.schemas import embeddings, uids
-from tamis.scorers import combine, lexical, prototypes, supervised_prototypes, target_similarity
+from tamis.scorers import (
+    cluster_size,
+    combine,
+    concepts,
+    contamination,
+    importance,
+    kernel_density,
+    lexical,
+    mahalanobis,
+    nearest_neighbours,
+    prototypes,
+    quality_classifier,
+    supervised_prototypes,
+    target_similarity,
+)
 
 N, D = 120, 24
 WORDS = ["the", "of", "and", "cat", "dog", "#x", "...", "http://a.b", "12", "über", "東京", "tree"]
@@ -41,6 +55,7 @@ def batch():
             "text": pa.array(texts(), pa.large_string()),
             "label": pa.array(["a", "b", "c"]).take(pa.array(rng.integers(0, 3, N))),
             "cosine": pa.array(rng.uniform(-1, 1, N).astype(np.float32)),
+            "cluster": pa.array(rng.integers(0, 5, N).astype(np.int32)),
             "embedding": embeddings.column(unit_rows(N).astype(np.float16)),
         }
     )
@@ -60,7 +75,54 @@ def made(tmp_path_factory):
         "lexical": lexical.Lexical(),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
     }
-    return plain | {"combine": combine.Combine(tuple(plain.values()), (1.0, 0.1, -0.3, 2.0))}
+    plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder)
+    return plain | {
+        "combine": combine.Combine(
+            tuple(plain.values()), (1.0, 0.1, -0.3, *[2.0] * (len(plain) - 3))
+        )
+    }
+
+
+def fitted_on_embeddings(folder):
+    rng, x = np.random.default_rng(7), unit_rows(60, seed=8)
+    w = kernel_density.frequencies(70, D, h=0.7, seed=1)
+    whitener = mahalanobis.whitening(mahalanobis.shrunk(np.cov(x.T), len(x)))
+    arrays = {
+        "reference": x,
+        "names": rng.integers(0, 2**63, (60, 2)).astype(np.uint64),
+        "frequencies": w,
+        "sketch": kernel_density.phases(x, w).mean(axis=0),
+        "moments": np.concatenate([x.mean(axis=0)[None], whitener]),
+        "classifier": 5 * rng.standard_normal(D + 1),
+        "sizes": np.array([1, 900, 3, 40, 0]),
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    at = {name: str(folder / f"{name}.npy") for name in arrays}
+    return {
+        "nearest_neighbours": nearest_neighbours.NearestNeighbours(at["reference"], at["names"]),
+        "kernel_density": kernel_density.KernelDensity(at["frequencies"], at["sketch"]),
+        "mahalanobis": mahalanobis.Mahalanobis(at["moments"], keep="hard"),
+        "quality_classifier": quality_classifier.QualityClassifier(at["classifier"]),
+        "cluster_size": cluster_size.ClusterSize(at["sizes"]),
+    }
+
+
+def fitted_on_texts(folder):
+    rng = np.random.default_rng(9)
+    artifacts.write(f"{folder}/ratio.npy", rng.integers(-(2**34), 2**34, 50))
+    evaluated = contamination.evaluation(pa.array(texts()[:9]), 3)
+    artifacts.write_all(f"{folder}/grams.npz", **evaluated._asdict())
+    known = concepts.entries(pa.array(["cat", "cat dog", "the", "tree and the"]))
+    artifacts.write_all(f"{folder}/entries.npz", **known._asdict())
+    artifacts.write(f"{folder}/counts.npy", np.array([5, 900, 31, 3]))
+    return {
+        "importance": importance.Importance(f"{folder}/ratio.npy", buckets=50),
+        "contamination": contamination.Contamination(f"{folder}/grams.npz", "evaluation.csv"),
+        "concept_balance": concepts.ConceptBalance(
+            f"{folder}/entries.npz", f"{folder}/counts.npy", "concepts.txt", t=20
+        ),
+    }
 
 
 @pytest.mark.parametrize("name", scorers.SCORERS)

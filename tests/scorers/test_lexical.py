@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tamis.scorers import lexical, text_statistics
@@ -125,6 +126,17 @@ def test_a_slice_is_read_from_its_own_offset():
     sliced = text_statistics.statistics(texts.slice(1, 1))
     alone = text_statistics.statistics(pa.array([GOOD]))
     assert {k: v.tolist() for k, v in sliced.items()} == {k: v.tolist() for k, v in alone.items()}
+
+
+@pytest.mark.parametrize("words", range(7))
+def test_a_batch_of_very_few_words_has_statistics(words):
+    assert stats(" ".join("abcdefg"[:words]))["words"] == [words]
+
+
+def test_white_space_at_the_end_of_a_batch_is_no_part_of_a_word():
+    for _ in range(200):  # what stands behind the buffer differs from call to call
+        text = pc.replace_substring(pa.array(["x", "the cat."]), ".", " ")
+        assert text_statistics.statistics(text)["word_length"].tolist() == [1, 3]
 
 
 def test_a_null_text_is_an_error():

@@ -1,0 +1,188 @@
+"""What scorers are fitted on: each function writes the artifacts of one scorer.
+
+Given the session and the paths by field, as `score.FITTED` calls them. Facts about the pool are
+folds; samples are drawn by the hash of the uid; nothing depends on how the pool is cut.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tamis import artifacts, errors, folds, scorers, sources, storage
+from tamis.pipelines import folding, guard, session
+from tamis.schemas import columns, embeddings, shards, uids
+from tamis.scorers import (
+    concepts,
+    contamination,
+    importance,
+    kernel_density,
+    mahalanobis,
+    quality_classifier,
+)
+
+_VECTOR = (columns.EMBEDDING,)
+_MAX_BYTES = 1 << 28  # of a list that every worker holds
+
+
+def write_neighbours(run: session.Session, paths: dict[str, str]) -> None:
+    """A hash sample of the pool, and its uids."""
+    x, names = _sample(run, "nearest_neighbours", paths, run.cut("supply"))
+    artifacts.write(paths["reference"], x)
+    artifacts.write(paths["names"], names)
+
+
+def write_sketch(run: session.Session, paths: dict[str, str]) -> None:
+    """Frequencies for the bandwidth of a sample, and the pool's mean phases."""
+    scorer = _scorer(run, "kernel_density", paths)
+    x, names = _sample(run, "kernel_density", paths, run.cut("supply"))
+    h = scorer.bandwidth or kernel_density.bandwidth(x, names)
+    w = kernel_density.frequencies(scorer.features, x.shape[1], h=h, seed=run.seed)
+    artifacts.write(paths["frequencies"], w)
+    fold = kernel_density.Sketching(paths["frequencies"])
+    mean, _ = folding.fold(run, "phases", fold, _VECTOR, run.cut("supply"))
+    artifacts.write(paths["sketch"], mean)
+
+
+def write_moments(run: session.Session, paths: dict[str, str]) -> None:
+    """The pool's mean and the whitening of its shrunk covariance."""
+    found = folding.fold(run, "moments", mahalanobis.Moment(), _VECTOR, run.cut("supply"))
+    rows, mean, covariance = found
+    whitener = mahalanobis.whitening(mahalanobis.shrunk(covariance, int(rows)))
+    artifacts.write(paths["moments"], np.concatenate([mean[None], whitener]))
+
+
+def write_cluster_sizes(run: session.Session, paths: dict[str, str]) -> None:
+    """Rows of every cluster."""
+    fold = folds.Count((columns.CLUSTER,))
+    counted = folding.fold(run, "cluster-sizes", fold, (columns.CLUSTER,), run.cut("supply"))
+    sizes = np.zeros(run.entry("cluster")["k"], np.int64)
+    for (cluster,), rows in counted.items():
+        sizes[cluster] = rows
+    artifacts.write(paths["sizes"], sizes)
+
+
+def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
+    """Log ratios of n-grams between the target and the pool."""
+    scorer = _scorer(run, "importance", paths)
+    fold = importance.BucketCounts(scorer.buckets, scorer.longest)
+    reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
+    target = folding.fold(run, "target-grams", Part(fold, half), reads, _target(run, "importance"))
+    pool = folding.fold(run, "pool-grams", fold, (columns.TEXT,), run.cut("supply"))
+    ratio = importance.log_ratio(target[0], pool[0], scorer.smoothing)
+    artifacts.write(paths["ratio"], ratio)
+
+
+def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
+    """Logistic regression of the reference against the pool, each a hash sample."""
+    name = "quality_classifier"
+    scorer = _scorer(run, name, paths)
+    if scorer.reference == "target":
+        cut = _target(run, name)
+    else:
+        cut = [s for s in run.cut("supply") if s.source == scorer.reference]
+    if not cut:
+        raise errors.ConfigError(
+            f"score.{name}.reference names no source {scorer.reference!r}",
+            remedy=f"name one of {', '.join(run.config.sources)}, or target",
+        )
+    reference, _ = _sample(run, name, paths, cut)
+    pool, _ = _sample(run, name, paths, run.cut("supply"))
+    made = quality_classifier.fit(reference, pool, penalty=scorer.penalty)
+    artifacts.write(paths["classifier"], np.append(made.weights, made.intercept))
+
+
+def write_evaluation(run: session.Session, paths: dict[str, str]) -> None:
+    """The n-grams of the evaluation texts."""
+    scorer = _scorer(run, "contamination", paths)
+    text = pa.concat_arrays([pa.array([], pa.large_string()), *_texts(run, scorer)])
+    if not len(text):
+        raise errors.ConfigError("score.contamination.against holds no text", where=scorer.against)
+    found = contamination.evaluation(text, scorer.n or contamination.default_n(text))
+    if not found.size.any():
+        raise errors.ConfigError(
+            f"no evaluation text has {int(found.n)} words, so none can be found",
+            where=scorer.against,
+            remedy="set a smaller n",
+        )
+    artifacts.write_all(paths["grams"], **found._asdict())
+
+
+def write_concepts(run: session.Session, paths: dict[str, str]) -> None:
+    """The concepts to look for, and how many texts of the pool name each."""
+    listed = _scorer(run, "concept_balance", paths).concepts
+    if storage.size(listed) > _MAX_BYTES:
+        raise errors.ConfigError("the list of concepts is above 256 MiB", where=listed)
+    lines = storage.read_bytes(listed).decode("utf-8-sig").splitlines()
+    found = concepts.entries(pa.array([line for line in lines if line.strip()], pa.string()))
+    artifacts.write_all(paths["entries"], **found._asdict())
+    fold = concepts.Mentions(paths["entries"])
+    counts = folding.fold(run, "mentions", fold, (columns.TEXT,), run.cut("supply"))
+    artifacts.write(paths["counts"], counts[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A fold of the rows in one half of a guarded target; of all rows without a guard."""
+
+    fold: folds.Fold
+    half: guard.Half | None
+
+    def zero(self) -> Any:  # noqa: ANN401 - whatever the fold's state is
+        return self.fold.zero()
+
+    def add(self, state: Any, batch: pa.RecordBatch) -> Any:  # noqa: ANN401
+        inside = self.half.of(batch.column(columns.UID)) if self.half else None
+        return self.fold.add(state, batch if inside is None else batch.filter(pa.array(inside)))
+
+    def merge(self, a: Any, b: Any) -> Any:  # noqa: ANN401
+        return self.fold.merge(a, b)
+
+    def result(self, state: Any) -> Any:  # noqa: ANN401
+        return self.fold.result(state)
+
+
+def _scorer(run: session.Session, name: str, paths: dict[str, str]) -> Any:  # noqa: ANN401
+    """The scorer as configured: its class is what `name` says."""
+    return scorers.build(name, run.config.score[name], paths)
+
+
+def _target(run: session.Session, name: str) -> list[shards.Shard]:
+    cut = run.cut("target")
+    if not cut:
+        raise errors.ConfigError(
+            f"score.{name} needs a target", remedy="add a `target` to the run file"
+        )
+    return cut
+
+
+def _sample(
+    run: session.Session, name: str, paths: dict[str, str], cut: list[shards.Shard]
+) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+    """Embeddings and uids of as many rows as the scorer's `sample`, by the hash of their uid."""
+    role = cut[0].file.role if cut else "supply"
+    size = _scorer(run, name, paths).sample
+    fold: folds.Fold = folds.BottomK(size, _VECTOR, run.seed, ("score", name, role))
+    if role == "target":
+        fold = Part(fold, guard.halves(run)[0])
+    drawn = folding.fold(run, f"sample-{name}", fold, (columns.UID, *_VECTOR), cut)
+    if not drawn.num_rows:
+        raise errors.SchemaError(f"score.{name}: there is no row to fit on", where=run.root)
+    x = embeddings.matrix(drawn.column(columns.EMBEDDING))
+    return x, uids.from_hex(drawn.column(columns.UID))
+
+
+def _texts(run: session.Session, scorer: contamination.Contamination) -> Iterator[pa.Array]:
+    """The evaluation texts, in the order of their files; rows without a text are left out."""
+    named = sources.Source(
+        "against", "target", (scorer.against,), shards.Columns(text=scorer.column)
+    )
+    longest = run.config.ingest.max_text_bytes
+    for i, file in enumerate(sources.expand(named)):
+        sources.check(file)
+        for span in sources.spans(sources.shards(file, i)):
+            for block in sources.read(span, (columns.TEXT,), max_text_bytes=longest):
+                yield block.batch.column(columns.TEXT).cast(pa.large_string())
