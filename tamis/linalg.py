@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def product(x: NDArray, y: NDArray) -> NDArray[np.float64]:
+def exact_product(x: NDArray, y: NDArray) -> NDArray[np.float64]:
     """`x @ y.T`, the same for a row of `x` whatever rows stand beside it, at the speed of BLAS.
 
     A product of floats sums in an order that depends on the shape of the batch; `products` of rows
@@ -18,7 +18,7 @@ def product(x: NDArray, y: NDArray) -> NDArray[np.float64]:
     Raises:
       ValueError: a row of `x` is longer, or a number is not finite.
 
-    >>> product(np.array([[0.5, 0.25]]), np.array([[4.0, 8.0]]))
+    >>> exact_product(np.array([[0.5, 0.25]]), np.array([[4.0, 8.0]]))
     array([[4.]])
     """
     a = fixed_point(x)

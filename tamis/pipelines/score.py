@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, seeding, storage
-from tamis.pipelines import engine, fits, folding, guard, session, view
+from tamis.pipelines import engine, folding, guard, pool_facts, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
@@ -143,43 +143,43 @@ FITTED = {
     "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
     "target_similarity": Fitted({"target": "target.npy"}, _target, target=True),
     "cluster_size": Fitted(
-        {"sizes": "sizes.npy"}, fits.write_cluster_sizes, needs=("ingest", "cluster")
+        {"sizes": "sizes.npy"}, pool_facts.write_cluster_sizes, needs=("ingest", "cluster")
     ),
     "concept_balance": Fitted(
         {"entries": "entries.npz", "counts": "counts.npy"},
-        fits.write_concepts,
+        pool_facts.write_concepts,
         options=("concepts",),
         reads="concepts",
         needs=("ingest",),
     ),
     "contamination": Fitted(
         {"grams": "grams.npz"},
-        fits.write_evaluation,
+        pool_facts.write_evaluation,
         options=("against", "column", "n"),
         reads="against",
         needs=("ingest",),
     ),
     "importance": Fitted(
         {"ratio": "ratio.npy"},
-        fits.write_ratio,
+        pool_facts.write_ratio,
         target=True,
         options=("buckets", "longest", "smoothing"),
         needs=("ingest",),
     ),
     "kernel_density": Fitted(
         {"frequencies": "frequencies.npy", "sketch": "sketch.npy"},
-        fits.write_sketch,
+        pool_facts.write_sketch,
         options=("features", "bandwidth", "sample"),
     ),
-    "mahalanobis": Fitted({"moments": "moments.npy"}, fits.write_moments),
+    "mahalanobis": Fitted({"moments": "moments.npy"}, pool_facts.write_moments),
     "nearest_neighbours": Fitted(
         {"reference": "reference.npy", "names": "names.npy"},
-        fits.write_neighbours,
+        pool_facts.write_neighbours,
         options=("sample",),
     ),
     "quality_classifier": Fitted(
         {"classifier": "classifier.npy"},
-        fits.write_classifier,
+        pool_facts.write_classifier,
         target=True,
         options=("reference", "sample", "penalty"),
     ),

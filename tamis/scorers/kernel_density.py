@@ -62,7 +62,7 @@ def frequencies(count: int, d: int, *, h: float, seed: int) -> NDArray[np.float3
 
 def phases(x: NDArray[np.float32], w: NDArray[np.float32]) -> NDArray[np.float64]:
     """Shape (n, 2 D): cos and sin of `x @ w.T`, independent of the batch."""
-    z = linalg.product(x, w)
+    z = linalg.exact_product(x, w)
     return np.concatenate([np.cos(z), np.sin(z)], axis=1)
 
 

@@ -99,7 +99,7 @@ def distance(
       mean: Shape (d,).
       whitener: Shape (d, d), of `whitening`.
     """
-    white = linalg.product(x - mean, whitener)
+    white = linalg.exact_product(x - mean, whitener)
     return np.sqrt(nearest.row_dot(white, white)).astype(np.float32)
 
 

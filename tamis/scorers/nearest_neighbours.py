@@ -40,7 +40,7 @@ def kth_cosine(
 ) -> NDArray[np.float32]:
     """The cosine of each row to its k-th nearest reference row, itself left out; -1..1.
 
-    Time O(n m d), one product, the same for a row in any batch (`linalg.product`); memory
+    Time O(n m d), one product, the same for a row in any batch (`linalg.exact_product`); memory
     128 MiB whatever n. A copy with another uid is a neighbour.
 
     Args:
@@ -54,7 +54,7 @@ def kth_cosine(
     step = max(1, _PAIRS // len(y))
     for start in range(0, len(x), step):
         part = slice(start, start + step)
-        cosine = linalg.product(linalg.unit(x[part]), y)
+        cosine = linalg.exact_product(linalg.unit(x[part]), y)
         cosine[_same(names[part], reference.names)] = -np.inf
         found[part] = np.clip(-np.partition(-cosine, k - 1, axis=1)[:, k - 1], -1, 1)
     return found
