@@ -1,19 +1,20 @@
-"""What scorers are fitted on: each function writes the artifacts of one scorer.
+"""Artifacts of scorers that are facts about the whole pool, about the target or a file of texts.
 
-Given the session and the paths by field, as `score.FITTED` calls them. Facts about the pool are
-folds; samples are drawn by the hash of the uid; nothing depends on how the pool is cut.
+Each function writes those of one scorer, given the session and the paths by field, as
+`score.FITTED` has them called. Facts about the pool are folds; samples are drawn by the hash of the
+uid; nothing depends on how the pool is cut.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, errors, folds, scorers, sources, storage
-from tamis.pipelines import folding, guard, session
+from tamis import artifacts, errors, folds, scorers, seeding, sources, storage
+from tamis.pipelines import fitted, folding, guard, session
 from tamis.schemas import columns, embeddings, shards, uids
 from tamis.scorers import (
     concepts,
@@ -186,3 +187,77 @@ def _texts(run: session.Session, scorer: contamination.Contamination) -> Iterato
         for span in sources.spans(sources.shards(file, i)):
             for block in sources.read(span, (columns.TEXT,), max_text_bytes=longest):
                 yield block.batch.column(columns.TEXT).cast(pa.large_string())
+
+
+def _part(
+    name: str, *options: str, reads: str = "", target: bool = False
+) -> Callable[[session.Session], list[object]]:
+    """What the artifacts of a scorer depend on beside the rows.
+
+    Args:
+      name: The scorer.
+      options: Those that shape its artifacts.
+      reads: The one of them that names files of the user's, whose contents count.
+      target: Whether it looks at the target, which may be guarded.
+    """
+
+    def part(run: session.Session) -> list[object]:
+        given = run.config.score[name]
+        shaped = {k: v for k, v in given.items() if k in options}
+        files = [storage.read_bytes(url) for url in _files(name, reads, given.get(reads, ""))]
+        looks = guard.part(run) if target else []
+        return [run.seed, shaped, *(seeding.digest(f).hex() for f in files), *looks]
+
+    return part
+
+
+def _files(name: str, option: str, pattern: str) -> list[str]:
+    """The user's files that an option names."""
+    found = storage.glob(pattern) if pattern else []
+    if option and not found:
+        raise errors.ConfigError(
+            f"score.{name}.{option}: no such file: {pattern}", remedy="give its path"
+        )
+    return found
+
+
+_TEXTS = ("ingest",)
+FITTED = {
+    "cluster_size": fitted.Fitted(
+        {"sizes": "sizes.npy"}, write_cluster_sizes, needs=("ingest", "cluster")
+    ),
+    "concept_balance": fitted.Fitted(
+        {"entries": "entries.npz", "counts": "counts.npy"},
+        write_concepts,
+        _part("concept_balance", "concepts", reads="concepts"),
+        needs=_TEXTS,
+    ),
+    "contamination": fitted.Fitted(
+        {"grams": "grams.npz"},
+        write_evaluation,
+        _part("contamination", "against", "column", "n", reads="against"),
+        needs=_TEXTS,
+    ),
+    "importance": fitted.Fitted(
+        {"ratio": "ratio.npy"},
+        write_ratio,
+        _part("importance", "buckets", "longest", "smoothing", target=True),
+        needs=_TEXTS,
+    ),
+    "kernel_density": fitted.Fitted(
+        {"frequencies": "frequencies.npy", "sketch": "sketch.npy"},
+        write_sketch,
+        _part("kernel_density", "features", "bandwidth", "sample"),
+    ),
+    "mahalanobis": fitted.Fitted({"moments": "moments.npy"}, write_moments),
+    "nearest_neighbours": fitted.Fitted(
+        {"reference": "reference.npy", "names": "names.npy"},
+        write_neighbours,
+        _part("nearest_neighbours", "sample"),
+    ),
+    "quality_classifier": fitted.Fitted(
+        {"classifier": "classifier.npy"},
+        write_classifier,
+        _part("quality_classifier", "reference", "sample", "penalty", target=True),
+    ),
+}

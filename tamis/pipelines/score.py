@@ -1,15 +1,14 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from tamis import artifacts, errors, folds, scorers, seeding, storage
-from tamis.pipelines import engine, folding, guard, pool_facts, session, view
+from tamis import artifacts, errors, folds, scorers, storage
+from tamis.pipelines import engine, fits, fitted, folding, guard, pool_facts, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
@@ -36,7 +35,7 @@ def _score(run: session.Session, name: str) -> None:
     options = run.config.score[name]
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
-    part = [name, options, *_guarded(run, name), *_shaping(run, name)]
+    part = [name, options, *_part(run, name)]
     inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
     cut = run.cut("supply")
 
@@ -52,37 +51,19 @@ def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
     if name not in FITTED:
         return {}
-    part = [*_guarded(run, name), *_shaping(run, name)] or None
-    made = run.digest(name, VERSION, part, FITTED[name].needs)
-    folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
+    shared = FITTED[name].shared or name
+    made = run.digest(shared, VERSION, _part(run, name) or None, FITTED[name].needs)
+    folder = storage.join(run.root, ARTIFACTS, f"{shared}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
 
-def _guarded(run: session.Session, name: str) -> list[object]:
-    """What the guard adds to the digest of a scorer that looks at the target."""
-    return guard.part(run) if name in FITTED and FITTED[name].target else []
-
-
-def _shaping(run: session.Session, name: str) -> list[object]:
-    """Options that shape an artifact, and the contents of files that an option names."""
-    if name not in FITTED or not FITTED[name].options:
+def _part(run: session.Session, name: str) -> list[object]:
+    """What a scorer's digest depends on beside its options and the rows of the run."""
+    if name not in FITTED:
         return []
-    given = run.config.score[name]
-    shaped = {k: v for k, v in given.items() if k in FITTED[name].options}
-    read = [seeding.digest(storage.read_bytes(url)).hex() for url in _read(name, given)]
-    return [run.seed, shaped, *read]
-
-
-def _read(name: str, given: dict) -> list[str]:
-    """The user's files that fitting reads."""
-    option = FITTED[name].reads
-    if not option or option not in given:
-        return []
-    if storage.glob(given[option]):
-        return storage.glob(given[option])
-    raise errors.ConfigError(
-        f"score.{name}.{option}: no such file: {given[option]}", remedy="give its path"
-    )
+    entry = FITTED[name]
+    looks = guard.part(run) if "target" in entry.files else []
+    return [*looks, *(entry.part(run) if entry.part else [])]
 
 
 def _needs(reads: tuple[str, ...]) -> list[str]:
@@ -118,71 +99,26 @@ def _target(run: session.Session, paths: dict[str, str]) -> None:
     artifacts.write(paths["target"], np.concatenate(parts))
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A scorer that needs artifacts.
-
-    Attributes:
-      files: Field that wants a path, and the file's name.
-      fit: Writes them, given the paths by field.
-      target: Whether it looks at the target, which may be guarded.
-      options: The scorer's options that shape what is written.
-      reads: The one of them that names a file of the user's.
-      needs: Stages whose outputs it reads.
-    """
-
-    files: dict[str, str]
-    fit: Callable[[session.Session, dict[str, str]], None]
-    target: bool = False
-    options: tuple[str, ...] = ()
-    reads: str = ""
-    needs: tuple[str, ...] = ("ingest", "embed")
-
+_PROBE = fitted.Fitted(
+    {"weights": "weights.npy", "labels": "labels.json"}, fits.probe, fits.seed, "probe"
+)
+_RIDGE = {
+    "inverse": "inverse.npy",
+    "coefficients": "coefficients.npy",
+    "labels": "labels.json",
+}
+_TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
-    "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
-    "target_similarity": Fitted({"target": "target.npy"}, _target, target=True),
-    "cluster_size": Fitted(
-        {"sizes": "sizes.npy"}, pool_facts.write_cluster_sizes, needs=("ingest", "cluster")
+    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    "memorization": fitted.Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
+    "influence": fitted.Fitted(_RIDGE | _TARGET, fits.influence),
+    "recorded": fitted.Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
+    "supervised_prototypes": fitted.Fitted(
+        {"means": "means.npy", "labels": "labels.json"}, _class_means
     ),
-    "concept_balance": Fitted(
-        {"entries": "entries.npz", "counts": "counts.npy"},
-        pool_facts.write_concepts,
-        options=("concepts",),
-        reads="concepts",
-        needs=("ingest",),
-    ),
-    "contamination": Fitted(
-        {"grams": "grams.npz"},
-        pool_facts.write_evaluation,
-        options=("against", "column", "n"),
-        reads="against",
-        needs=("ingest",),
-    ),
-    "importance": Fitted(
-        {"ratio": "ratio.npy"},
-        pool_facts.write_ratio,
-        target=True,
-        options=("buckets", "longest", "smoothing"),
-        needs=("ingest",),
-    ),
-    "kernel_density": Fitted(
-        {"frequencies": "frequencies.npy", "sketch": "sketch.npy"},
-        pool_facts.write_sketch,
-        options=("features", "bandwidth", "sample"),
-    ),
-    "mahalanobis": Fitted({"moments": "moments.npy"}, pool_facts.write_moments),
-    "nearest_neighbours": Fitted(
-        {"reference": "reference.npy", "names": "names.npy"},
-        pool_facts.write_neighbours,
-        options=("sample",),
-    ),
-    "quality_classifier": Fitted(
-        {"classifier": "classifier.npy"},
-        pool_facts.write_classifier,
-        target=True,
-        options=("reference", "sample", "penalty"),
-    ),
+    "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
+    **pool_facts.FITTED,
 }
 
 

@@ -38,7 +38,9 @@ def test_products_are_those_of_float64_whatever_the_batch():
     x, y = clustered(300, 40), 50 * np.random.default_rng(1).standard_normal((70, 40))
     whole = linalg.exact_product(x, y)
     np.testing.assert_allclose(whole, x.astype(np.float64) @ y.T, atol=2e-5)
-    assert all(np.array_equal(linalg.exact_product(x[i : i + 1], y)[0], whole[i]) for i in range(300))
+    assert all(
+        np.array_equal(linalg.exact_product(x[i : i + 1], y)[0], whole[i]) for i in range(300)
+    )
     with pytest.raises(ValueError, match="row 1 has norm nan"):
         linalg.exact_product(np.array([[1.0], [np.nan]]), y[:, :1])
     with pytest.raises(ValueError, match="row 0 has norm 3, above 2"):

@@ -16,15 +16,25 @@ from tamis.scorers import (
     combine,
     concepts,
     contamination,
+    ddd,
+    el2n,
+    forgetting,
+    grand,
     importance,
+    influence,
     kernel_density,
     lexical,
     mahalanobis,
+    margin,
+    memorization,
     nearest_neighbours,
     prototypes,
     quality_classifier,
+    recorded,
+    ridge,
     supervised_prototypes,
     target_similarity,
+    uncertainty,
 )
 
 N, D = 120, 24
@@ -61,26 +71,51 @@ def batch():
     )
 
 
+def save(folder, name, x):
+    np.save(folder / f"{name}.npy", x)
+    return str(folder / f"{name}.npy")
+
+
+def looked_up(batch):
+    return np.sort(recorded.sortable(uids.from_hex(batch.column("uid"))))
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, batch):
     """One of each registered scorer."""
     folder = tmp_path_factory.mktemp("artifacts")
     np.save(folder / "means.npy", unit_rows(3, seed=5))
     np.save(folder / "target.npy", np.repeat(unit_rows(7, seed=6), 6, axis=0))
     (folder / "labels.json").write_text(json.dumps(["c", "a", "b"]))
     means, labels = str(folder / "means.npy"), str(folder / "labels.json")
+    probe = save(folder, "weights", 9 * unit_rows(24, D + 1).reshape(2, 4, 3, D + 1)), labels
+    fold = ridge.Moments()
+    inverse, coefficients = ridge.solve(fold.result(fold.add(fold.zero(), batch)))
+    classifier = (
+        save(folder, "inverse", inverse),
+        save(folder, "coefficients", coefficients),
+        labels,
+    )
+    target = save(folder, "rows", unit_rows(7, seed=6)), save(folder, "classes", np.arange(7) % 3)
+    values = save(folder, "uid", looked_up(batch)), save(folder, "value", np.arange(N, dtype="f4"))
     plain = {
+        "el2n": el2n.EL2N(*probe),
+        "grand": grand.GraNd(*probe),
+        "forgetting": forgetting.Forgetting(*probe),
+        "margin": margin.Margin(*probe),
+        "ddd": ddd.DichotomousDifficulty(*probe, keep="hard"),
+        "uncertainty": uncertainty.Uncertainty(*probe),
+        "memorization": memorization.Memorization(*classifier),
+        "influence": influence.Influence(*classifier, target=target[0], target_classes=target[1]),
+        "recorded": recorded.Recorded(*values, path="", metric=""),
         "prototypes": prototypes.SelfSupervisedPrototypes(),
         "supervised_prototypes": supervised_prototypes.SupervisedPrototypes(means, labels),
         "lexical": lexical.Lexical(),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
     }
     plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder)
-    return plain | {
-        "combine": combine.Combine(
-            tuple(plain.values()), (1.0, 0.1, -0.3, *[2.0] * (len(plain) - 3))
-        )
-    }
+    weights = (1.0, 0.1, -0.3, 2.0)
+    return plain | {"combine": combine.Combine(tuple(plain.values())[-4:], weights)}
 
 
 def fitted_on_embeddings(folder):

@@ -65,7 +65,7 @@ def test_supervised_prototypes_measure_the_own_class(tmp_path):
 @pytest.mark.parametrize("label", ["z", None])
 def test_a_label_without_a_mean_is_an_error(tmp_path, label):
     scorer = supervised(tmp_path, unit_rows(2), ["a", "b"])
-    with pytest.raises(errors.SchemaError, match=f"no mean for label {label!r} of row 1"):
+    with pytest.raises(errors.SchemaError, match=f"label {label!r} of row 1 of a batch"):
         scorer.score(rows(unit_rows(2), ["a", label]))
 
 
