@@ -22,6 +22,7 @@ from tamis.scorers import (
     importance,
     kernel_density,
     mahalanobis,
+    ngram_model,
     quality_classifier,
 )
 
@@ -75,6 +76,15 @@ def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
     pool = folding.fold(run, "pool-grams", fold, (columns.TEXT,), run.cut("supply"))
     ratio = importance.log_ratio(target[0], pool[0], scorer.smoothing)
     artifacts.write(paths["ratio"], ratio)
+
+
+def write_ngrams(run: session.Session, paths: dict[str, str]) -> None:
+    """The n-grams of the target."""
+    fold = ngram_model.Counting(_scorer(run, "ngram_model", paths).order)
+    reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
+    found = folding.fold(run, "ngrams", Part(fold, half), reads, _target(run, "ngram_model"))
+    named = dict(zip(ngram_model.Counts._fields, found, strict=True))
+    artifacts.write_all(paths["counts"], **named)
 
 
 def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
@@ -254,6 +264,12 @@ FITTED = {
         {"reference": "reference.npy", "names": "names.npy"},
         write_neighbours,
         _part("nearest_neighbours", "sample"),
+    ),
+    "ngram_model": fitted.Fitted(
+        {"counts": "counts.npz"},
+        write_ngrams,
+        _part("ngram_model", "order", target=True),
+        needs=_TEXTS,
     ),
     "quality_classifier": fitted.Fitted(
         {"classifier": "classifier.npy"},

@@ -17,6 +17,8 @@ from tamis.scorers import (
     kernel_density,
     mahalanobis,
     nearest_neighbours,
+    ngram_model,
+    perplexity,
     quality_classifier,
 )
 
@@ -55,6 +57,7 @@ def scored(configured, files, tmp_path_factory):
             "kernel_density": {"features": 64, "sample": 100},
             "mahalanobis": {},
             "nearest_neighbours": {"sample": 50},
+            "ngram_model": {"order": 2, "keep": "hard"},
             "quality_classifier": {"reference": "near"},
         }
         document = configured(
@@ -90,7 +93,7 @@ def texts(corpus, *names):
 def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
     other = scored(1000, runner={"workers": 1})
     names = sorted(p.name for p in (run / "scores").iterdir())
-    assert len(names) == 9
+    assert len(names) == 10
     for name in names:
         assert score(other, name).tobytes() == score(run, name).tobytes(), name
 
@@ -149,6 +152,12 @@ def test_importance_favours_the_target_s_words(run, corpus):
     expected = importance.log_weight(pool, ratio, longest=2)
     np.testing.assert_array_equal(score(run, "importance"), expected)
     assert score(run, "importance")[:120].mean() > score(run, "importance")[120:].mean()
+
+
+def test_perplexity_is_that_of_the_target_s_model(run, corpus):
+    model = ngram_model.Model(ngram_model.count(texts(corpus, "target"), 2), 2)
+    expected = perplexity.log_perplexity(model(texts(corpus, "near", "far")))
+    np.testing.assert_array_equal(score(run, "ngram_model"), expected)
 
 
 def test_leaks_are_found_and_nothing_else(run, corpus, files):

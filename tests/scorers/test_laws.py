@@ -23,11 +23,14 @@ from tamis.scorers import (
     importance,
     influence,
     kernel_density,
+    language,
     lexical,
     mahalanobis,
     margin,
     memorization,
     nearest_neighbours,
+    ngram_model,
+    perplexity,
     prototypes,
     quality_classifier,
     recorded,
@@ -81,7 +84,7 @@ def looked_up(batch):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, batch):
+def made(tmp_path_factory, batch, arpa):
     """One of each registered scorer."""
     folder = tmp_path_factory.mktemp("artifacts")
     np.save(folder / "means.npy", unit_rows(3, seed=5))
@@ -113,7 +116,7 @@ def made(tmp_path_factory, batch):
         "lexical": lexical.Lexical(),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
     }
-    plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder)
+    plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder, arpa)
     weights = (1.0, 0.1, -0.3, 2.0)
     return plain | {"combine": combine.Combine(tuple(plain.values())[-4:], weights)}
 
@@ -143,7 +146,7 @@ def fitted_on_embeddings(folder):
     }
 
 
-def fitted_on_texts(folder):
+def fitted_on_texts(folder, arpa):
     rng = np.random.default_rng(9)
     artifacts.write(f"{folder}/ratio.npy", rng.integers(-(2**34), 2**34, 50))
     evaluated = contamination.evaluation(pa.array(texts()[:9]), 3)
@@ -151,7 +154,12 @@ def fitted_on_texts(folder):
     known = concepts.entries(pa.array(["cat", "cat dog", "the", "tree and the"]))
     artifacts.write_all(f"{folder}/entries.npz", **known._asdict())
     artifacts.write(f"{folder}/counts.npy", np.array([5, 900, 31, 3]))
+    counted = ngram_model.count(pa.array(texts()[:9]), 3)
+    artifacts.write_all(f"{folder}/counts.npz", **counted._asdict())
     return {
+        "language": language.Language(("en", "zh")),
+        "ngram_model": ngram_model.NgramModel(f"{folder}/counts.npz"),
+        "perplexity": perplexity.Perplexity(arpa, keep="hard"),
         "importance": importance.Importance(f"{folder}/ratio.npy", buckets=50),
         "contamination": contamination.Contamination(f"{folder}/grams.npz", "evaluation.csv"),
         "concept_balance": concepts.ConceptBalance(
