@@ -10,8 +10,10 @@ orthogonal within blocks of d, which lowers it (Yu et al. 2016).
 Bandwidth. Silverman's rule h = s (4 / ((d + 2) n))^{1/(d + 4)} minimises the squared error of a
 density that fills d dimensions: at d = 256 the second factor is near 1 whatever n, so h is about s,
 and s = 1 / sqrt(d) a dimension is far below the distance of about sqrt(2) between two unit rows:
-every row then sees nobody but itself. Here h is the median distance to the k-th neighbour, k =
-ceil(sqrt(m)), among m sampled rows: half of all rows have k neighbours within one h, whatever d.
+every row then sees nobody but itself. Here h is half the median distance to the k-th neighbour, k =
+ceil(sqrt(m)), among m sampled rows: half of all rows have k neighbours within two h, whatever d.
+Half, as a compromise that was measured (`benchmarks/scorers.py`): narrower kernels are more local,
+but their density is so small that the sketch cannot tell it from noise.
 """
 
 import dataclasses
@@ -38,16 +40,16 @@ def silverman(x: NDArray[np.float32]) -> float:
 
 
 def bandwidth(x: NDArray[np.float32], names: NDArray[np.uint64]) -> float:
-    """The module's rule: the median distance of `x` (m, d) to the k-th neighbour, at least 1e-3.
+    """The module's rule: half the median distance of `x` (m, d) to the k-th neighbour.
 
     Args:
-      x: A sample of the pool, unit rows, at least 2.
+      x: A sample of the pool, unit rows, at least 3.
       names: Shape (m, 2), their uids.
     """
     k = min(nearest_neighbours.default_k(len(x)), len(x) - 1)
     sample = nearest_neighbours.Reference(x, names)
     cosine = nearest_neighbours.kth_cosine(x, names, sample, k)
-    return max(float(np.sqrt(2 - 2 * np.median(cosine))), 1e-3)
+    return max(float(np.sqrt(2 - 2 * np.median(cosine))) / 2, 0.01)  # copies would give 0
 
 
 def frequencies(count: int, d: int, *, h: float, seed: int) -> NDArray[np.float32]:
