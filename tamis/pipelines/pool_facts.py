@@ -41,6 +41,8 @@ def write_sketch(run: session.Session, paths: dict[str, str]) -> None:
     """Frequencies for the bandwidth of a sample, and the pool's mean phases."""
     scorer = _scorer(run, "kernel_density", paths)
     x, names = _sample(run, "kernel_density", paths, run.cut("supply"))
+    if len(x) < 2 and not scorer.bandwidth:
+        raise errors.ConfigError("one row has no neighbour", remedy="set kernel_density.bandwidth")
     h = scorer.bandwidth or kernel_density.bandwidth(x, names)
     w = kernel_density.frequencies(scorer.features, x.shape[1], h=h, seed=run.seed)
     artifacts.write(paths["frequencies"], w)

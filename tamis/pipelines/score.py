@@ -12,7 +12,7 @@ from tamis.pipelines import engine, fits, fitted, folding, guard, pool_facts, se
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
-VERSION = 1
+VERSION = 2
 ARTIFACTS = "artifacts"
 
 

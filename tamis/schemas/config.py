@@ -71,6 +71,9 @@ class Embed(Part):
         "static", description="static = WordLlama, no torch; precomputed = a column or .npy"
     )
     model: str = Field("", description="sentence-transformers: a folder or a hub id")
+    pooling: Literal["model", "rds"] = Field(
+        "model", description="As the model says, or RDS+: hidden states weighted by position"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
     allow_cpu: bool = Field(default=False, description="Let device: cuda fall back to the CPU")
     batch: Positive = Field(64, description="Texts per forward pass; halved when out of memory")

@@ -43,7 +43,7 @@ def bandwidth(x: NDArray[np.float32], names: NDArray[np.uint64]) -> float:
     """The module's rule: half the median distance of `x` (m, d) to the k-th neighbour.
 
     Args:
-      x: A sample of the pool, unit rows, at least 3.
+      x: A sample of the pool, unit rows, at least 2.
       names: Shape (m, 2), their uids.
     """
     k = min(nearest_neighbours.default_k(len(x)), len(x) - 1)
