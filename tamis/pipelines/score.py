@@ -22,7 +22,7 @@ def score(run: session.Session) -> None:
     Raises:
       ConfigError: a scorer is unknown or its options are wrong.
     """
-    for name in run.config.score:
+    for name in sorted(run.config.score, key=lambda name: _scores_of(run, name) != []):
         _score(run, name)
 
 
@@ -66,10 +66,37 @@ def _part(run: session.Session, name: str) -> list[object]:
     return [*looks, *(entry.part(run) if entry.part else [])]
 
 
+def _scores_of(run: session.Session, name: str) -> list[str]:
+    """The scorers whose columns a scorer reads; they run before it.
+
+    Raises:
+      ConfigError: one of them is not configured.
+    """
+    reads = scorers.build(name, run.config.score[name]).reads
+    found = [column.partition(":")[2] for column in reads if ":" in column]
+    for other in found:
+        if other not in run.config.score:
+            raise errors.ConfigError(
+                f"score.{name} reads the score '{other}'", remedy=f"add {other} to `score`"
+            )
+    return found
+
+
 def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads."""
+    """Stages that write what a scorer reads.
+
+    Raises:
+      ConfigError: no stage writes one of the columns.
+    """
     homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
-    return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
+    strange = [c for c in reads if not view.has(c)]
+    if strange:
+        raise errors.ConfigError(
+            f"a scorer reads the column {strange[0]!r}, which no stage writes",
+            remedy="take the scorer out of `score`",
+        )
+    read = {homes[c] for c in reads if c in homes}
+    return ["ingest", *sorted(read | {c for c in reads if c.startswith("score:")})]
 
 
 def _class_means(run: session.Session, paths: dict[str, str]) -> None:

@@ -28,6 +28,11 @@ _HOME = {
 }
 
 
+def has(column: str) -> bool:
+    """Whether readers of a run can ask for a column."""
+    return column.startswith("score:") or column in {*_HOME, columns.TEXT, columns.SOURCE}
+
+
 @dataclasses.dataclass(frozen=True)
 class View:
     """A run folder, as of the stages committed so far.

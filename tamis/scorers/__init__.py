@@ -18,6 +18,8 @@ from tamis.scorers import (
     el2n,
     forgetting,
     grand,
+    image_rules,
+    image_text,
     importance,
     influence,
     kernel_density,
@@ -41,6 +43,7 @@ from tamis.scorers import (
 GROUP = "tamis.scorers"
 
 SCORERS: dict[str, type[protocol.Scorer]] = {
+    "blend": combine.Blend,
     "cluster_size": cluster_size.ClusterSize,
     "combine": combine.Combine,
     "concept_balance": concepts.ConceptBalance,
@@ -49,6 +52,8 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "el2n": el2n.EL2N,
     "forgetting": forgetting.Forgetting,
     "grand": grand.GraNd,
+    "image_rules": image_rules.ImageRules,
+    "image_text": image_text.ImageText,
     "importance": importance.Importance,
     "influence": influence.Influence,
     "kernel_density": kernel_density.KernelDensity,

@@ -171,7 +171,9 @@ def _repeated(words: grams.Parts, length: NDArray[np.int64], found: _Repeats) ->
     """Letters in words of an n-gram that occurred before in its text, each word counted once."""
     edges = np.zeros(len(words.of) + 1, np.int64)  # +1 where a repeat starts, -1 after it ends
     again = np.ones(len(found.position), bool)
-    first = np.minimum.reduceat(found.position, found.spans[:, 0]) if len(found.spans) else []
+    first = found.position[:0]
+    if len(found.spans):
+        first = np.minimum.reduceat(found.position, found.spans[:, 0])
     again[np.isin(found.position, first)] = False
     np.add.at(edges, found.position[again], 1)
     np.add.at(edges, found.position[again] + found.n, -1)

@@ -11,6 +11,7 @@ from tamis import errors, folds
 from tamis.pipelines import chain, guard
 from tamis.schemas import embeddings, uids
 from tamis.scorers import (
+    combine,
     concepts,
     contamination,
     importance,
@@ -49,6 +50,10 @@ def scored(configured, files, tmp_path_factory):
     def run(rows, **changes):
         root = tmp_path_factory.mktemp("scored") / "run"
         options = {
+            "blend": {
+                "weights": {"prototypes": 1.0, "quality_classifier": 0.5},
+                "transforms": {"quality_classifier": "logit"},
+            },
             "prototypes": {},
             "cluster_size": {"keep": "hard"},
             "concept_balance": {"concepts": str(files / "concepts.txt"), "t": 9},
@@ -93,7 +98,7 @@ def texts(corpus, *names):
 def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
     other = scored(1000, runner={"workers": 1})
     names = sorted(p.name for p in (run / "scores").iterdir())
-    assert len(names) == 10
+    assert len(names) == 11
     for name in names:
         assert score(other, name).tobytes() == score(run, name).tobytes(), name
 
@@ -160,6 +165,12 @@ def test_perplexity_is_that_of_the_target_s_model(run, corpus):
     np.testing.assert_array_equal(score(run, "ngram_model"), expected)
 
 
+def test_a_blend_is_made_of_the_run_s_own_scores(run):
+    parts = [score(run, "prototypes"), score(run, "quality_classifier")]
+    expected = combine.weighted_sum(parts, [1.0, 0.5], ["identity", "logit"])
+    np.testing.assert_array_equal(score(run, "blend"), expected)
+
+
 def test_leaks_are_found_and_nothing_else(run, corpus, files):
     text = texts(corpus, "near", "far")
     tests = pa.array(values(files / "tests.jsonl", "question"))
@@ -198,6 +209,8 @@ def test_another_list_of_concepts_is_another_stage(run, configured, files):
     [
         ({"contamination": {"against": "no/such.jsonl"}}, "no such file: no/such.jsonl"),
         ({"concept_balance": {"concepts": "no/list.txt"}}, "no such file: no/list.txt"),
+        ({"image_rules": {}}, "reads the column 'image', which no stage writes"),
+        ({"blend": {"weights": {"lexical": 1}}}, "score.blend reads the score 'lexical'"),
         ({"quality_classifier": {"reference": "nea"}}, "names no source 'nea'"),
     ],
 )

@@ -1,6 +1,7 @@
 """Every registered scorer keeps the laws, and the laws notice those that do not."""
 
 import dataclasses
+import io
 import json
 import pickle
 from importlib import metadata
@@ -8,6 +9,7 @@ from importlib import metadata
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from tamis import artifacts, errors, scorers, testing
 from tamis.schemas import embeddings, uids
@@ -20,6 +22,8 @@ from tamis.scorers import (
     el2n,
     forgetting,
     grand,
+    image_rules,
+    image_text,
     importance,
     influence,
     kernel_density,
@@ -49,6 +53,14 @@ def unit_rows(n, d=D, seed=0):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
+def encoded(seed):
+    """A little picture, some of them damaged."""
+    sink, rng = io.BytesIO(), np.random.default_rng(seed)
+    grey = rng.integers(0, 1 + seed, (2 + seed % 5, 2 + seed % 7))
+    Image.fromarray(grey.astype(np.uint8)).save(sink, "PNG")
+    return sink.getvalue()[: None if seed % 4 else 50]
+
+
 def texts():
     rng = np.random.default_rng(2)
     return [
@@ -68,6 +80,10 @@ def batch():
             "text": pa.array(texts(), pa.large_string()),
             "label": pa.array(["a", "b", "c"]).take(pa.array(rng.integers(0, 3, N))),
             "cosine": pa.array(rng.uniform(-1, 1, N).astype(np.float32)),
+            "image": pa.array([encoded(i) for i in range(N)], pa.binary()),
+            "image_embedding": embeddings.column(unit_rows(N, seed=3)),
+            "score:lexical": pa.array(rng.standard_normal(N).astype(np.float32)),
+            "score:prototypes": pa.array(rng.uniform(0, 1, N).astype(np.float32)),
             "cluster": pa.array(rng.integers(0, 5, N).astype(np.int32)),
             "embedding": embeddings.column(unit_rows(N).astype(np.float16)),
         }
@@ -114,6 +130,11 @@ def made(tmp_path_factory, batch, arpa):
         "prototypes": prototypes.SelfSupervisedPrototypes(),
         "supervised_prototypes": supervised_prototypes.SupervisedPrototypes(means, labels),
         "lexical": lexical.Lexical(),
+        "image_rules": image_rules.ImageRules(min_side=3),
+        "image_text": image_text.ImageText(),
+        "blend": combine.Blend(
+            {"lexical": 2.0, "prototypes": -0.1}, {"lexical": "log", "prototypes": "logit"}
+        ),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
     }
     plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder, arpa)
