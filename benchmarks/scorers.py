@@ -186,7 +186,7 @@ def vocabulary(text):
 
 def error(data, rows):
     """Test error of a linear probe on some rows of the pool."""
-    model = linear_model.LogisticRegression(C=10, max_iter=300)
+    model = linear_model.LogisticRegression(C=10, max_iter=100)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(data.x[rows], data.y[rows])
@@ -194,8 +194,9 @@ def error(data, rows):
 
 
 def choose(folder):
-    pools = {"VADER": vader(), "VADER + 30 % junk": vader(4_700), "digits": digits()}
-    for name, data in pools.items():
+    pools = {"VADER": vader, "VADER + 30 % junk": lambda: vader(4_700), "digits": digits}
+    for name, load in pools.items():
+        data = load()
         print(f"\n### {name}: {len(data.x):,} rows, test error minus that of random parts\n")
         heads = [f"{end} {part:.0%}" for part in PARTS for end in ("top", "bottom")]
         print(f"| score | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")

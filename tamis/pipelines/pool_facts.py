@@ -6,6 +6,7 @@ uid; nothing depends on how the pool is cut.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -124,9 +125,10 @@ def write_evaluation(run: session.Session, paths: dict[str, str]) -> None:
     artifacts.write_all(paths["grams"], **found._asdict())
 
 
-def write_concepts(run: session.Session, paths: dict[str, str]) -> None:
+def write_concepts(name: str, run: session.Session, paths: dict[str, str]) -> None:
     """The concepts to look for, and how many texts of the pool name each."""
-    listed = _scorer(run, "concept_balance", paths).concepts
+    scorer = _scorer(run, name, paths)
+    listed = scorer.concepts
     if storage.size(listed) > _MAX_BYTES:
         raise errors.ConfigError("the list of concepts is above 256 MiB", where=listed)
     lines = storage.read_bytes(listed).decode("utf-8-sig").splitlines()
@@ -233,17 +235,23 @@ def _files(name: str, option: str, pattern: str) -> list[str]:
     return found
 
 
+def _of_concepts(name: str) -> fitted.Fitted:
+    """Two scorers read the same artifacts, where they name the same list."""
+    return fitted.Fitted(
+        {"entries": "entries.npz", "counts": "counts.npy"},
+        functools.partial(write_concepts, name),
+        _part(name, "concepts", reads="concepts"),
+        "concepts",
+        _TEXTS,
+    )
+
+
 _TEXTS = ("ingest",)
 FITTED = {
     "cluster_size": fitted.Fitted(
         {"sizes": "sizes.npy"}, write_cluster_sizes, needs=("ingest", "cluster")
     ),
-    "concept_balance": fitted.Fitted(
-        {"entries": "entries.npz", "counts": "counts.npy"},
-        write_concepts,
-        _part("concept_balance", "concepts", reads="concepts"),
-        needs=_TEXTS,
-    ),
+    **{name: _of_concepts(name) for name in ("concept_balance", "concept_frequency")},
     "contamination": fitted.Fitted(
         {"grams": "grams.npz"},
         write_evaluation,

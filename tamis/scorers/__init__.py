@@ -47,6 +47,7 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "cluster_size": cluster_size.ClusterSize,
     "combine": combine.Combine,
     "concept_balance": concepts.ConceptBalance,
+    "concept_frequency": concepts.ConceptFrequency,
     "contamination": contamination.Contamination,
     "ddd": ddd.DichotomousDifficulty,
     "el2n": el2n.EL2N,
@@ -79,6 +80,7 @@ _RIDGE = ("inverse", "coefficients", "labels")
 ARTIFACTS: dict[str, tuple[str, ...]] = {
     "cluster_size": ("sizes",),
     "concept_balance": ("entries", "counts"),
+    "concept_frequency": ("entries", "counts"),
     "contamination": ("grams",),
     "importance": ("ratio",),
     "influence": (*_RIDGE, "target", "target_classes"),

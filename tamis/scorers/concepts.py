@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tamis import artifacts, errors
 from tamis.schemas import columns
-from tamis.scorers import fitted, grams
+from tamis.scorers import difficulty, fitted, grams
 
 # Log-probabilities in fixed point: sums of integers have no order.
 _UNIT = 2.0**32
@@ -118,6 +118,26 @@ def keep_probability(
     return np.where(always, 1.0, -np.expm1(log)).astype(np.float32)
 
 
+def rarest(
+    row: NDArray[np.int64], entry: NDArray[np.int64], counts: NDArray[np.int64], rows: int
+) -> NDArray[np.float32]:
+    """Shape (rows,): the base-10 logarithm of the count of each text's rarest concept.
+
+    A text that names none counts as common: as the most frequent concept does. Udandarao et al.
+    (2024, No zero-shot without exponential data) find accuracy on a concept linear in the logarithm
+    of its frequency.
+
+    Args:
+      row: Shape (mentions,), ascending.
+      entry: Shape (mentions,).
+      counts: Shape (e,), texts that name each entry.
+      rows: Texts.
+    """
+    found = np.full(rows, max(int(counts.max(initial=1)), 1))
+    np.minimum.at(found, row, np.maximum(counts[entry], 1))
+    return np.log10(found).astype(np.float32)
+
+
 @dataclasses.dataclass(frozen=True)
 class Mentions(fitted.Fitted):
     """Fold: how many texts name each entry, shape (e,). Memory O(e).
@@ -149,7 +169,19 @@ class Mentions(fitted.Fitted):
 class _Counted(NamedTuple):
     entries: Entries
     counts: NDArray[np.int64]
-    t: int
+
+
+def _counted(entries: str, counts: str) -> _Counted:
+    """The artifacts at two paths, which must be of one list."""
+    found = Entries(*artifacts.read_all(entries, Entries._fields))
+    counted = np.array(artifacts.read(counts))
+    if counted.shape != found.gram.shape:
+        raise errors.ArtifactError(
+            f"{len(counted)} counts of {len(found.gram)} concepts",
+            where=counts,
+            remedy="delete both and run the stage again",
+        )
+    return _Counted(found, counted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,17 +213,42 @@ class ConceptBalance(fitted.Fitted):
 
     @functools.cached_property
     def _artifact(self) -> _Counted:
-        found = Entries(*artifacts.read_all(self.entries, Entries._fields))
-        counts = np.array(artifacts.read(self.counts))
-        if counts.shape != found.gram.shape:
-            raise errors.ArtifactError(
-                f"{len(counts)} counts of {len(found.gram)} concepts",
-                where=self.counts,
-                remedy="delete both and run the stage again",
-            )
-        return _Counted(found, counts, self.t or threshold(counts, self.tail))
+        return _counted(self.entries, self.counts)
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
-        known, counts, t = self._artifact
+        known, counts = self._artifact
         row, entry = named(batch.column(columns.TEXT), known)
+        t = self.t or threshold(counts, self.tail)
         return keep_probability(row, entry, counts, t, batch.num_rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConceptFrequency(fitted.Fitted):
+    """How common the rarest concept of a text is. Memory O(concepts) a worker.
+
+    Attributes:
+      entries: As for `ConceptBalance`, whose artifacts it shares.
+      counts: Likewise.
+      concepts: Path of the list.
+      keep: `easy` scores texts of common concepts highest, `hard` those that name a rare one.
+      name: Of the sidecar.
+    """
+
+    entries: str
+    counts: str
+    concepts: str
+    keep: difficulty.Keep = "hard"
+    name: str = "concept_frequency"
+    reads: ClassVar[tuple[str, ...]] = (columns.TEXT,)
+
+    def __post_init__(self) -> None:
+        difficulty.check(self.keep, self.name)
+
+    @functools.cached_property
+    def _artifact(self) -> _Counted:
+        return _counted(self.entries, self.counts)
+
+    def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
+        known, counts = self._artifact
+        row, entry = named(batch.column(columns.TEXT), known)
+        return difficulty.oriented(-rarest(row, entry, counts, batch.num_rows), self.keep)

@@ -57,6 +57,7 @@ def scored(configured, files, tmp_path_factory):
             "prototypes": {},
             "cluster_size": {"keep": "hard"},
             "concept_balance": {"concepts": str(files / "concepts.txt"), "t": 9},
+            "concept_frequency": {"concepts": str(files / "concepts.txt")},
             "contamination": {"against": str(files / "tests.jsonl"), "column": "question", "n": 5},
             "importance": {"buckets": 500},
             "kernel_density": {"features": 64, "sample": 100},
@@ -98,7 +99,7 @@ def texts(corpus, *names):
 def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
     other = scored(1000, runner={"workers": 1})
     names = sorted(p.name for p in (run / "scores").iterdir())
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert score(other, name).tobytes() == score(run, name).tobytes(), name
 
@@ -189,6 +190,9 @@ def test_concepts_are_balanced_over_the_pool(run, corpus):
     expected = concepts.keep_probability(row, entry, counts, 9, 600)
     np.testing.assert_array_equal(score(run, "concept_balance"), expected)
     assert 0 < np.count_nonzero(expected) < 600
+    expected = -concepts.rarest(row, entry, counts, 600)
+    np.testing.assert_array_equal(score(run, "concept_frequency"), expected)
+    assert len(list((run / "artifacts").glob("concepts-*"))) == 1  # counted once for both
 
 
 def test_another_list_of_concepts_is_another_stage(run, configured, files):

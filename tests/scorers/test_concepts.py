@@ -76,6 +76,12 @@ def test_the_probability_is_how_often_the_algorithm_keeps_a_text():
     assert found.tolist() == pytest.approx(exact, rel=1e-6)
 
 
+def test_the_rarest_concept_of_a_text():
+    row, entry = np.array([0, 0, 2, 3]), np.array([1, 2, 0, 3])
+    found = concepts.rarest(row, entry, np.array([1000, 100, 10, 0]), 4)
+    assert found.tolist() == [1, 3, 3, 0]
+
+
 def naive_p_to_t(counts, p):
     """The largest count of which all smaller ones together hold less than a share p."""
     ordered = sorted(counts)

@@ -183,6 +183,9 @@ def fitted_on_texts(folder, arpa):
         "perplexity": perplexity.Perplexity(arpa, keep="hard"),
         "importance": importance.Importance(f"{folder}/ratio.npy", buckets=50),
         "contamination": contamination.Contamination(f"{folder}/grams.npz", "evaluation.csv"),
+        "concept_frequency": concepts.ConceptFrequency(
+            f"{folder}/entries.npz", f"{folder}/counts.npy", "concepts.txt"
+        ),
         "concept_balance": concepts.ConceptBalance(
             f"{folder}/entries.npz", f"{folder}/counts.npy", "concepts.txt", t=20
         ),
