@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 import rich.console
@@ -105,38 +105,9 @@ def _reporter(style: str) -> progress.Reporter:
     return progress.reporter(styles[style])
 
 
-@app.command(context_settings=_BEAM)
-def run(
-    ctx: typer.Context,
-    file: Run,
-    redo: Redo = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
-    style: Style = "auto",
-) -> None:
-    """Run every stage; what is committed is kept, so the same command resumes."""
-    _run(load(file), args=tuple(ctx.args), redo=redo, style="quiet" if quiet else style)
+def _command(action: Callable[..., None], doc: str) -> Callable[..., None]:
+    """A command on one run: `action(document, args=, redo=, reporter=)` with the usual options."""
 
-
-def _run(
-    document: config.Run, *, args: tuple[str, ...] = (), redo: bool = False, style: str = "auto"
-) -> None:
-    from tamis import report as pages
-    from tamis.pipelines import chain, estimate
-
-    reporter = _reporter(style)
-    estimate.estimate(document).check(document.run)
-    with (
-        _interruptible(),
-        chain.opened(document, args=args, redo=redo, reporter=reporter) as here,
-    ):
-        chain.proceed(here)
-        pages.report(here)
-        for name, text in chain.summary(here):
-            out.print(f"[bold]{name:<10}[/] ", end="")
-            out.print(text, markup=False)
-
-
-def _stage(name: str, doc: str) -> Callable[..., None]:
     def command(
         ctx: typer.Context,
         file: Run,
@@ -144,20 +115,34 @@ def _stage(name: str, doc: str) -> Callable[..., None]:
         quiet: Quiet = False,  # noqa: FBT002
         style: Style = "auto",
     ) -> None:
-        document = load(file)
-        from tamis.pipelines import chain
-
+        document, reporter = load(file), _reporter("quiet" if quiet else style)
         with _interruptible():
-            chain.run(
-                document,
-                stages=(name,),
-                args=tuple(ctx.args),
-                redo=redo,
-                reporter=_reporter("quiet" if quiet else style),
-            )
+            action(document, args=tuple(ctx.args), redo=redo, reporter=reporter)
 
     command.__doc__ = doc
     return command
+
+
+def _everything(document: config.Run, *, reporter: progress.Reporter, **options: Any) -> None:  # noqa: ANN401
+    from tamis import report as pages
+    from tamis.pipelines import chain, estimate
+
+    estimate.estimate(document).check(document.run)
+    with chain.opened(document, reporter=reporter, **options) as here:
+        chain.proceed(here)
+        pages.report(here)
+        for name, text in chain.summary(here):
+            out.print(f"[bold]{name:<10}[/] ", end="")
+            out.print(text, markup=False)
+
+
+def _one(name: str) -> Callable[..., None]:
+    def action(document: config.Run, **options: Any) -> None:  # noqa: ANN401
+        from tamis.pipelines import chain
+
+        chain.run(document, stages=(name,), **options)
+
+    return action
 
 
 _STAGES = {
@@ -171,8 +156,11 @@ _STAGES = {
     "select": "The plan's quotas to rows: the manifests.",
     "check": "Train on the manifests at full budget; predicted against measured.",
 }
+app.command("run", context_settings=_BEAM)(
+    _command(_everything, "Run every stage; committed work is kept: the same command resumes.")
+)
 for _name, _doc in _STAGES.items():
-    app.command(_name, context_settings=_BEAM)(_stage(_name, _doc))
+    app.command(_name, context_settings=_BEAM)(_command(_one(_name), _doc))
 
 
 @app.command()
@@ -347,4 +335,6 @@ def demo(
     from tamis import demo as example
 
     example.fetch(Path(folder))
-    _run(load(file), style=style)
+    document, reporter = load(file), _reporter(style)
+    with _interruptible():
+        _everything(document, reporter=reporter)

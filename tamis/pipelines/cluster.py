@@ -6,10 +6,10 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from tamis import artifacts, clusters, errors, folds, storage
-from tamis.pipelines import engine, folding, session, view
+from tamis import artifacts, clusters, errors, storage
+from tamis.pipelines import engine, sample, session, view
 from tamis.schemas import clusters as schema
-from tamis.schemas import embeddings, index, shards
+from tamis.schemas import embeddings, shards
 
 VERSION = 2
 
@@ -45,8 +45,7 @@ def cluster(run: session.Session) -> None:
 
 def _fit(run: session.Session, k: int, cut: list[shards.Shard]) -> np.ndarray:
     size = run.config.cluster.sample or clusters.default_sample(k)
-    sample = folds.BottomK(size, (embeddings.EMBEDDING,), run.seed, ("cluster",))
-    drawn = folding.fold(run, "sample", sample, (index.UID, embeddings.EMBEDDING), cut)
+    drawn = sample.rows(run, "cluster", size, (embeddings.EMBEDDING,), cut)
     if not drawn.num_rows:
         raise errors.SchemaError(
             "there is nothing to cluster",

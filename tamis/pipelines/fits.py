@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, errors, folds, seeding, storage
+from tamis import artifacts, errors, seeding, storage
 from tamis.pilots import linear_probe
-from tamis.pipelines import folding, guard, pool, session
+from tamis.pipelines import folding, guard, pool, sample, session
 from tamis.schemas import columns, embeddings
 from tamis.scorers import labels as labels_
 from tamis.scorers import recorded, ridge
@@ -26,9 +26,8 @@ def probe(run: session.Session, paths: dict[str, str]) -> None:
     Raises:
       PlanError: the supply has fewer than two labels.
     """
-    reads = (columns.UID, columns.LABEL, columns.EMBEDDING)
-    sample = folds.BottomK(SAMPLE, reads[1:], run.seed, ("probe",))
-    table = folding.fold(run, "probe", sample, reads, run.cut("supply"))
+    reads = (columns.LABEL, columns.EMBEDDING)
+    table = sample.rows(run, "probe", SAMPLE, reads, run.cut("supply"))
     table = table.filter(table[columns.LABEL].is_valid()) if table.num_columns else table
     names = sorted(table[columns.LABEL].unique().to_pylist()) if table.num_rows else []
     _require_two(run, names)

@@ -33,15 +33,15 @@ _MAX_BYTES = 1 << 28  # of a list that every worker holds
 
 def write_neighbours(run: session.Session, paths: dict[str, str]) -> None:
     """A hash sample of the pool, and its uids."""
-    x, names = _sample(run, "nearest_neighbours", paths, run.cut("supply"))
+    x, names = _sample(run, "nearest_neighbours", run.cut("supply"))
     artifacts.write(paths["reference"], x)
     artifacts.write(paths["names"], names)
 
 
 def write_sketch(run: session.Session, paths: dict[str, str]) -> None:
     """Frequencies for the bandwidth of a sample, and the pool's mean phases."""
-    scorer = _scorer(run, "kernel_density", paths)
-    x, names = _sample(run, "kernel_density", paths, run.cut("supply"))
+    scorer = _scorer(run, "kernel_density")
+    x, names = _sample(run, "kernel_density", run.cut("supply"))
     if len(x) < 2 and not scorer.bandwidth:
         raise errors.ConfigError("one row has no neighbour", remedy="set kernel_density.bandwidth")
     h = scorer.bandwidth or kernel_density.bandwidth(x, names)
@@ -72,7 +72,7 @@ def write_cluster_sizes(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
     """Log ratios of n-grams between the target and the pool."""
-    scorer = _scorer(run, "importance", paths)
+    scorer = _scorer(run, "importance")
     fold = importance.BucketCounts(scorer.buckets, scorer.longest)
     reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
     target = folding.fold(run, "target-grams", Part(fold, half), reads, _target(run, "importance"))
@@ -83,7 +83,7 @@ def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_ngrams(run: session.Session, paths: dict[str, str]) -> None:
     """The n-grams of the target."""
-    fold = ngram_model.Counting(_scorer(run, "ngram_model", paths).order)
+    fold = ngram_model.Counting(_scorer(run, "ngram_model").order)
     reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
     found = folding.fold(run, "ngrams", Part(fold, half), reads, _target(run, "ngram_model"))
     named = dict(zip(ngram_model.Counts._fields, found, strict=True))
@@ -93,7 +93,7 @@ def write_ngrams(run: session.Session, paths: dict[str, str]) -> None:
 def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
     """Logistic regression of the reference against the pool, each a hash sample."""
     name = "quality_classifier"
-    scorer = _scorer(run, name, paths)
+    scorer = _scorer(run, name)
     if scorer.reference == "target":
         cut = _target(run, name)
     else:
@@ -103,15 +103,15 @@ def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
             f"score.{name}.reference names no source {scorer.reference!r}",
             remedy=f"name one of {', '.join(run.config.sources)}, or target",
         )
-    reference, _ = _sample(run, name, paths, cut)
-    pool, _ = _sample(run, name, paths, run.cut("supply"))
+    reference, _ = _sample(run, name, cut)
+    pool, _ = _sample(run, name, run.cut("supply"))
     made = quality_classifier.fit(reference, pool, penalty=scorer.penalty)
     artifacts.write(paths["classifier"], np.append(made.weights, made.intercept))
 
 
 def write_evaluation(run: session.Session, paths: dict[str, str]) -> None:
     """The n-grams of the evaluation texts."""
-    scorer = _scorer(run, "contamination", paths)
+    scorer = _scorer(run, "contamination")
     text = pa.concat_arrays([pa.array([], pa.large_string()), *_texts(run, scorer)])
     if not len(text):
         raise errors.ConfigError("score.contamination.against holds no text", where=scorer.against)
@@ -127,7 +127,7 @@ def write_evaluation(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_concepts(name: str, run: session.Session, paths: dict[str, str]) -> None:
     """The concepts to look for, and how many texts of the pool name each."""
-    scorer = _scorer(run, name, paths)
+    scorer = _scorer(run, name)
     listed = scorer.concepts
     if storage.size(listed) > _MAX_BYTES:
         raise errors.ConfigError("the list of concepts is above 256 MiB", where=listed)
@@ -160,9 +160,9 @@ class Part:
         return self.fold.result(state)
 
 
-def _scorer(run: session.Session, name: str, paths: dict[str, str]) -> Any:  # noqa: ANN401
-    """The scorer as configured: its class is what `name` says."""
-    return scorers.build(name, run.config.score[name], paths)
+def _scorer(run: session.Session, name: str) -> Any:  # noqa: ANN401
+    """The scorer as configured, not to be set up: its class is what `name` says."""
+    return scorers.build(name, run.config.score[name])
 
 
 def _target(run: session.Session, name: str) -> list[shards.Shard]:
@@ -175,11 +175,11 @@ def _target(run: session.Session, name: str) -> list[shards.Shard]:
 
 
 def _sample(
-    run: session.Session, name: str, paths: dict[str, str], cut: list[shards.Shard]
+    run: session.Session, name: str, cut: list[shards.Shard]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
     """Embeddings and uids of as many rows as the scorer's `sample`, by the hash of their uid."""
     role = cut[0].file.role if cut else "supply"
-    size = _scorer(run, name, paths).sample
+    size = _scorer(run, name).sample
     fold: folds.Fold = folds.BottomK(size, _VECTOR, run.seed, ("score", name, role))
     if role == "target":
         fold = Part(fold, guard.halves(run)[0])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import get_args
 
 import apache_beam as beam
 import numpy as np
@@ -10,7 +11,8 @@ import pyarrow as pa
 from tamis import artifacts, errors, folds, scorers, storage
 from tamis.pipelines import engine, fits, fitted, folding, guard, pool_facts, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
-from tamis.scorers import protocol
+from tamis.scorers import difficulty, protocol
+from tamis.selectors import pruning
 
 VERSION = 2
 ARTIFACTS = "artifacts"
@@ -32,7 +34,7 @@ def stage(name: str) -> str:
 
 
 def _score(run: session.Session, name: str) -> None:
-    options = run.config.score[name]
+    options, decision = decided(run, name)
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
@@ -44,7 +46,36 @@ def _score(run: session.Session, name: str) -> None:
             FITTED[name].fit(run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, lambda _: decision)
+
+
+def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
+    """The options of a scorer, and which end of its difficulty is kept and why, for the report.
+
+    `keep: theory` is Sorscher et al.'s theory at the largest budget: rows of the supply over
+    dimensions of the embedding, and the share of rows the budget could show once.
+    """
+    options = run.config.score[name]
+    keep = options.get("keep", "")
+    if keep == difficulty.THEORY:
+        rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
+        share = min(1.0, max(run.config.plan.budgets) / max(rows, 1))
+        advice = pruning.advise(rows / _dimension(run), share)
+        keep = "hard" if advice.strategy == "hard" else "easy"
+        return {**options, "keep": keep}, {"keep": keep, "reason": advice.reason}
+    default = getattr(scorers.find(name), "keep", None)
+    if default not in get_args(difficulty.Keep):
+        return options, {}
+    why = "The run file says so." if keep else "The default; pilots try every tier all the same."
+    return options, {"keep": str(keep or default), "reason": why}
+
+
+def _dimension(run: session.Session) -> int:
+    """Of the embeddings."""
+    for shard in run.cut("supply"):
+        for _, batch in run.view().batches(shards.Span((shard,)), (columns.EMBEDDING,)):
+            return batch.column(columns.EMBEDDING).type.list_size
+    raise errors.PlanError("keep: theory needs rows", where=run.root, why="the supply is empty")
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:
@@ -137,7 +168,7 @@ _RIDGE = {
 _TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
-    **dict.fromkeys(("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty"), _PROBE),
+    **dict.fromkeys(scorers.PROBES, _PROBE),
     "memorization": fitted.Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
     "influence": fitted.Fitted(_RIDGE | _TARGET, fits.influence),
     "recorded": fitted.Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),

@@ -1,6 +1,5 @@
 """Verify: does the run folder hold what its ledger says, and does every row have its place?"""
 
-import dataclasses
 import json
 from collections.abc import Callable
 
@@ -9,44 +8,11 @@ import numpy as np
 from tamis import errors, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
 from tamis.pipelines import check, ingest, plan, select, session
+from tamis.schemas import balance as schema
 from tamis.schemas import duplicates, index, manifest, rejected
 
 
-@dataclasses.dataclass(frozen=True)
-class Balance:
-    """Where the supply's rows went, for one budget.
-
-    rows = selected + not_selected + duplicate + rejected
-
-    Attributes:
-      samples: The budget.
-      rows: Rows of the inputs.
-      selected: Distinct rows in the manifest.
-      not_selected: Rows that would do, and were not needed.
-      duplicate: Copies of another row.
-      rejected: Bad rows, by reason.
-    """
-
-    samples: int
-    rows: int
-    selected: int
-    not_selected: int
-    duplicate: int
-    rejected: dict[str, int]
-
-    def check(self, where: str) -> None:
-        """Raise ManifestError unless it balances."""
-        out = self.selected + self.not_selected + self.duplicate + sum(self.rejected.values())
-        if out != self.rows or self.not_selected < 0:
-            raise errors.ManifestError(
-                f"{self.rows:,} rows in, {out:,} accounted for",
-                where=where,
-                why=str(dataclasses.asdict(self)),
-                remedy="please file an issue: a stage lost or made up rows",
-            )
-
-
-def balance(run: session.Session) -> list[Balance]:
+def balance(run: session.Session) -> list[schema.Balance]:
     """The balance of every budget, recounted from the files.
 
     Raises:
@@ -60,7 +26,7 @@ def balance(run: session.Session) -> list[Balance]:
     return [_balance(run, samples, rows, accepted, copies, bad) for samples in budgets(run)]
 
 
-def verify(run: session.Session, say: Callable[[str], None]) -> list[Balance]:
+def verify(run: session.Session, say: Callable[[str], None]) -> list[schema.Balance]:
     """Open every committed file and check it: stamps, page checksums, digests, the balance.
 
     Args:
@@ -170,7 +136,7 @@ def _copies(run: session.Session) -> int:
 
 def _balance(
     run: session.Session, samples: int, rows: int, accepted: int, copies: int, bad: dict[str, int]
-) -> Balance:
+) -> schema.Balance:
     where = select.folder(run.root, manifest.FOLDER, samples)
     selected, seen = 0, 0
     for name in storage.listing(where, ".parquet"):
@@ -181,6 +147,6 @@ def _balance(
         raise errors.ManifestError(
             f"{seen:,} samples, planned {samples:,}", where=where, remedy="run select again"
         )
-    found = Balance(samples, rows, selected, accepted - selected - copies, copies, bad)
+    found = schema.Balance(samples, rows, selected, accepted - selected - copies, copies, bad)
     found.check(where)
     return found

@@ -5,9 +5,9 @@ import pyarrow as pa
 import yaml
 
 from tamis import storage
-from tamis.pipelines import check, pilot, plan, session, verify
+from tamis.pipelines import check, pilot, plan, score, session, verify
 from tamis.report import examples, facts
-from tamis.schemas import measurements
+from tamis.schemas import config, measurements
 from tamis.schemas import plan as schema
 
 _WHOLE = 0.999  # a share that counts as the stratum alone
@@ -30,8 +30,9 @@ def gather(run: session.Session) -> facts.Facts:
         pilots=_pilots(run, made),
         contrasts=shown,
         sampled=sampled,
-        balance=_balance(run),
+        balance=tuple(verify.balance(run)),
         intake=_intake(run),
+        ends=_ends(run),
         seconds=_seconds(run),
         versions=_versions(run),
         seed=run.seed,
@@ -73,13 +74,6 @@ def curves(table: pa.Table, order: list[str]) -> tuple[facts.Curve, ...]:
     return tuple(found)
 
 
-def _balance(run: session.Session) -> tuple[facts.Balance, ...]:
-    return tuple(
-        facts.Balance(b.samples, b.rows, b.selected, b.not_selected, b.duplicate, b.rejected)
-        for b in verify.balance(run)
-    )
-
-
 def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
     counted = run.entry("ingest")["sources"]
     order = [*run.config.sources, *sorted(set(counted) - set(run.config.sources))]
@@ -88,6 +82,11 @@ def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
         for name in order
         if (c := counted.get(name)) is not None
     )
+
+
+def _ends(run: session.Session) -> tuple[tuple[str, str, str], ...]:
+    entries = {name: run.entry(score.stage(name)) for name in config.scorers(run.config.tier.by)}
+    return tuple((n, e["keep"], e["reason"]) for n, e in entries.items() if "keep" in e)
 
 
 def _seconds(run: session.Session) -> tuple[tuple[str, float], ...]:

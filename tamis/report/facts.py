@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
 from tamis.schemas import plan as plan_schema
 
@@ -58,27 +59,6 @@ class Contrast:
 
 
 @dataclasses.dataclass(frozen=True)
-class Balance:
-    """Where the supply's rows went at one budget: rows = the sum of the others.
-
-    Attributes:
-      samples: The budget.
-      rows: Rows of the inputs.
-      selected: Distinct rows in the manifest.
-      not_selected: Rows that would do, and were not needed.
-      duplicate: Copies of another row.
-      rejected: Bad rows, by reason.
-    """
-
-    samples: int
-    rows: int
-    selected: int
-    not_selected: int
-    duplicate: int
-    rejected: dict[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
 class Intake:
     """What ingest took from one source.
 
@@ -108,6 +88,7 @@ class Facts:
       sampled: Whether examples come from a part of the shards.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
+      ends: Scorer of the tiers, which end of its difficulty is kept, and why.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
       seed: Of the run.
@@ -121,8 +102,9 @@ class Facts:
     pilots: tuple[Curve, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     sampled: bool = False
-    balance: tuple[Balance, ...] = ()
+    balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
+    ends: tuple[tuple[str, str, str], ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seed: int = 0

@@ -138,6 +138,7 @@ def _trust(known: facts.Facts) -> markup.Safe:
         note,
         trust.competition(known),
         trust.notes(known),
+        trust.ends(known),
         trust.parameters(known),
     )
 

@@ -4,7 +4,8 @@ Most scores of pruning measure how hard a row is, and the literature disagrees o
 that: with plentiful clean data the hard rows are worth most, with scarce or noisy data the easy
 ones (Sorscher et al. 2022, section 2). Each such scorer computes a difficulty, and `keep` turns it
 into a score. Easy by default: on uncurated data the hardest rows are mostly noise, and where the
-theory says hard, a plan from pilots finds it, for tiers are tried and not believed.
+theory says hard, a plan from pilots finds it, for tiers are tried and not believed. In a run file
+`keep: theory` asks `tamis.selectors.pruning.advise`, which needs no pilots.
 """
 
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tamis import errors
 
 Keep = Literal["easy", "hard"]
+THEORY = "theory"  # in a run file: decided when the size of the pool is known
 
 
 def check(keep: str, where: str) -> None:
@@ -26,7 +28,9 @@ def check(keep: str, where: str) -> None:
     """
     if keep not in get_args(Keep):
         raise errors.ConfigError(
-            f"keep is {keep!r}", where=where, remedy="set keep to easy or hard"
+            f"keep is {keep!r}",
+            where=where,
+            remedy="set keep to easy or hard; a run file may also say theory",
         )
 
 

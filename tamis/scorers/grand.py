@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from tamis import nearest
 from tamis.scorers import el2n, probe
 
+Module = Any  # of torch, which is no dependency
+Tensor = Any
+
 
 def grand(
     x: NDArray, logits: NDArray, labels: NDArray[np.int64], *, bias: float = 1.0
@@ -40,9 +43,9 @@ def grand(
 
 
 def of_module(
-    module: Any,  # noqa: ANN401 -- a torch module, and torch is no dependency
-    x: Any,  # noqa: ANN401
-    labels: Any,  # noqa: ANN401
+    module: Module,
+    x: Tensor,
+    labels: Tensor,
     *,
     block: int = 64,
 ) -> NDArray[np.float64]:

@@ -200,7 +200,7 @@ def _solved(
 
 def _kept(keep: float, probe: float, strategy: Strategy) -> max_margin.Kept:
     if strategy == "random" or keep == 1:
-        return max_margin.Kept(0.0, math.inf, 1.0, probe)
+        return max_margin.Kept(0.0, math.inf, 1.0, 0.0)  # everything is kept alike: no probe
     if strategy == "easy":
         return max_margin.Kept(-float(special.ndtri(keep / 2)), math.inf, keep, probe)
     half_width = float(special.ndtri((1 + keep) / 2))

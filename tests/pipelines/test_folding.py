@@ -8,7 +8,7 @@ from apache_beam.coders import typecoders
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from tamis import folds
-from tamis.pipelines import chain, cluster, coders, dedup, folding, session, strata
+from tamis.pipelines import chain, cluster, coders, dedup, folding, sample, session, strata
 from tamis.schemas import shards
 
 
@@ -86,3 +86,19 @@ def test_a_fold_through_beam_is_the_fold_run_directly(opened, name):
         assert len(through) == len(direct)
         for a, b in zip(through, direct, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("k", [1, 40, 10_000])
+def test_a_sample_is_the_fold_that_carries_its_columns(opened, k):
+    cut, reads = opened.cut("supply"), ("label", "embedding")
+    found = sample.rows(opened, "test", k, reads, cut)
+    fold, state = (
+        folds.BottomK(k, reads, opened.seed, ("test",)),
+        folds.Sample(pa.table({}), 2**64 - 1),
+    )
+    for shard in cut:
+        for _, batch in opened.view().batches(shards.Span((shard,)), ("uid", *reads)):
+            state = fold.add(state, batch)
+    expected = fold.result(state)
+    assert found.select(expected.column_names).to_pydict() == expected.to_pydict()
+    assert len(found) == min(k, sum(opened.view().rows(s.name) for s in cut))

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tamis.report import facts
-from tamis.schemas import check, plan
+from tamis.schemas import balance, check, plan
 
 
 def share(stratum, quota, samples, supply):
@@ -153,7 +153,7 @@ def known():
                 (facts.Example("", -0.25, "cd" * 16),),
             ),
         ),
-        balance=(facts.Balance(500, 31950, 500, 31420, 20, {"malformed": 7, "empty_text": 3}),),
+        balance=(balance.Balance(500, 31950, 500, 31420, 20, {"malformed": 7, "empty_text": 3}),),
         intake=(facts.Intake("movie", 610, 600, {"malformed": 7, "empty_text": 3}),),
         seconds=(("ingest", 0.191), ("pilot", 185.0)),
         versions=(("tamis", "0.1.0"), ("python", "3.11.9")),
