@@ -193,10 +193,10 @@ def error(data, rows):
     return float(np.mean(model.predict(data.test[0]) != data.test[1]))
 
 
-def choose(folder):
+def choose(folder, only=()):
     pools = {"VADER": vader, "VADER + 30 % junk": lambda: vader(4_700), "digits": digits}
-    for name, load in pools.items():
-        data = load()
+    for name in only or pools:
+        data = pools[name]()
         print(f"\n### {name}: {len(data.x):,} rows, test error minus that of random parts\n")
         heads = [f"{end} {part:.0%}" for part in PARTS for end in ("top", "bottom")]
         print(f"| score | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, folds, scorers, seeding, sources, storage
-from tamis.pipelines import fitted, folding, guard, session
+from tamis.pipelines import fitted, folding, guard, sample, session
 from tamis.schemas import columns, embeddings, shards, uids
 from tamis.scorers import (
     concepts,
@@ -177,13 +177,15 @@ def _target(run: session.Session, name: str) -> list[shards.Shard]:
 def _sample(
     run: session.Session, name: str, cut: list[shards.Shard]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
-    """Embeddings and uids of as many rows as the scorer's `sample`, by the hash of their uid."""
+    """Embeddings and uids of as many rows as the scorer's `sample`, by the hash of their uid.
+
+    Of a guarded target, those of them that are in the half to fit on.
+    """
     role = cut[0].file.role if cut else "supply"
-    size = _scorer(run, name).sample
-    fold: folds.Fold = folds.BottomK(size, _VECTOR, run.seed, ("score", name, role))
-    if role == "target":
-        fold = Part(fold, guard.halves(run)[0])
-    drawn = folding.fold(run, f"sample-{name}", fold, (columns.UID, *_VECTOR), cut)
+    drawn = sample.rows(run, f"{name}-{role}", _scorer(run, name).sample, _VECTOR, cut)
+    half = guard.halves(run)[0] if role == "target" else None
+    if half and drawn.num_rows:
+        drawn = drawn.filter(pa.array(half.of(drawn.column(columns.UID))))
     if not drawn.num_rows:
         raise errors.SchemaError(f"score.{name}: there is no row to fit on", where=run.root)
     x = embeddings.matrix(drawn.column(columns.EMBEDDING))

@@ -106,7 +106,7 @@ def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
 
 def sampled(x, names, k, scorer, role="supply"):
     """The rows that a scorer's hash sample holds."""
-    fold = folds.BottomK(k, ("embedding",), 17, ("score", scorer, role))
+    fold = folds.BottomK(k, ("embedding",), 17, (f"{scorer}-{role}",))
     rows = pa.record_batch({"uid": names, "embedding": embeddings.column(x)})
     drawn = fold.result(fold.add(fold.zero(), rows))
     return embeddings.matrix(drawn["embedding"]), uids.from_hex(drawn["uid"])
