@@ -1,4 +1,4 @@
-"""Artifacts of scorers that are facts about the whole pool, about the target or a file of texts.
+"""Artifacts of scorers that are facts about the whole pool or the target.
 
 Each function writes those of one scorer, given the session and the paths by field, as
 `score.FITTED` has them called. Facts about the pool are folds; samples are drawn by the hash of the
@@ -7,19 +7,17 @@ uid; nothing depends on how the pool is cut.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, errors, folds, scorers, seeding, sources, storage
+from tamis import artifacts, errors, folds, storage
 from tamis.pipelines import fitted, folding, guard, sample, session
 from tamis.schemas import columns, embeddings, shards, uids
 from tamis.scorers import (
     concepts,
-    contamination,
     importance,
     kernel_density,
     mahalanobis,
@@ -40,7 +38,7 @@ def write_neighbours(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_sketch(run: session.Session, paths: dict[str, str]) -> None:
     """Frequencies for the bandwidth of a sample, and the pool's mean phases."""
-    scorer = _scorer(run, "kernel_density")
+    scorer = fitted.scorer(run, "kernel_density")
     x, names = _sample(run, "kernel_density", run.cut("supply"))
     if len(x) < 2 and not scorer.bandwidth:
         raise errors.ConfigError("one row has no neighbour", remedy="set kernel_density.bandwidth")
@@ -72,7 +70,7 @@ def write_cluster_sizes(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
     """Log ratios of n-grams between the target and the pool."""
-    scorer = _scorer(run, "importance")
+    scorer = fitted.scorer(run, "importance")
     fold = importance.BucketCounts(scorer.buckets, scorer.longest)
     reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
     target = folding.fold(run, "target-grams", Part(fold, half), reads, _target(run, "importance"))
@@ -83,7 +81,7 @@ def write_ratio(run: session.Session, paths: dict[str, str]) -> None:
 
 def write_ngrams(run: session.Session, paths: dict[str, str]) -> None:
     """The n-grams of the target."""
-    fold = ngram_model.Counting(_scorer(run, "ngram_model").order)
+    fold = ngram_model.Counting(fitted.scorer(run, "ngram_model").order)
     reads, half = (columns.UID, columns.TEXT), guard.halves(run)[0]
     found = folding.fold(run, "ngrams", Part(fold, half), reads, _target(run, "ngram_model"))
     named = dict(zip(ngram_model.Counts._fields, found, strict=True))
@@ -93,7 +91,7 @@ def write_ngrams(run: session.Session, paths: dict[str, str]) -> None:
 def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
     """Logistic regression of the reference against the pool, each a hash sample."""
     name = "quality_classifier"
-    scorer = _scorer(run, name)
+    scorer = fitted.scorer(run, name)
     if scorer.reference == "target":
         cut = _target(run, name)
     else:
@@ -109,25 +107,9 @@ def write_classifier(run: session.Session, paths: dict[str, str]) -> None:
     artifacts.write(paths["classifier"], np.append(made.weights, made.intercept))
 
 
-def write_evaluation(run: session.Session, paths: dict[str, str]) -> None:
-    """The n-grams of the evaluation texts."""
-    scorer = _scorer(run, "contamination")
-    text = pa.concat_arrays([pa.array([], pa.large_string()), *_texts(run, scorer)])
-    if not len(text):
-        raise errors.ConfigError("score.contamination.against holds no text", where=scorer.against)
-    found = contamination.evaluation(text, scorer.n or contamination.default_n(text))
-    if not found.size.any():
-        raise errors.ConfigError(
-            f"no evaluation text has {int(found.n)} words, so none can be found",
-            where=scorer.against,
-            remedy="set a smaller n",
-        )
-    artifacts.write_all(paths["grams"], **found._asdict())
-
-
 def write_concepts(name: str, run: session.Session, paths: dict[str, str]) -> None:
     """The concepts to look for, and how many texts of the pool name each."""
-    scorer = _scorer(run, name)
+    scorer = fitted.scorer(run, name)
     listed = scorer.concepts
     if storage.size(listed) > _MAX_BYTES:
         raise errors.ConfigError("the list of concepts is above 256 MiB", where=listed)
@@ -160,11 +142,6 @@ class Part:
         return self.fold.result(state)
 
 
-def _scorer(run: session.Session, name: str) -> Any:  # noqa: ANN401
-    """The scorer as configured, not to be set up: its class is what `name` says."""
-    return scorers.build(name, run.config.score[name])
-
-
 def _target(run: session.Session, name: str) -> list[shards.Shard]:
     cut = run.cut("target")
     if not cut:
@@ -182,7 +159,7 @@ def _sample(
     Of a guarded target, those of them that are in the half to fit on.
     """
     role = cut[0].file.role if cut else "supply"
-    drawn = sample.rows(run, f"{name}-{role}", _scorer(run, name).sample, _VECTOR, cut)
+    drawn = sample.rows(run, f"{name}-{role}", fitted.scorer(run, name).sample, _VECTOR, cut)
     half = guard.halves(run)[0] if role == "target" else None
     if half and drawn.num_rows:
         drawn = drawn.filter(pa.array(half.of(drawn.column(columns.UID))))
@@ -192,57 +169,12 @@ def _sample(
     return x, uids.from_hex(drawn.column(columns.UID))
 
 
-def _texts(run: session.Session, scorer: contamination.Contamination) -> Iterator[pa.Array]:
-    """The evaluation texts, in the order of their files; rows without a text are left out."""
-    named = sources.Source(
-        "against", "target", (scorer.against,), shards.Columns(text=scorer.column)
-    )
-    longest = run.config.ingest.max_text_bytes
-    for i, file in enumerate(sources.expand(named)):
-        sources.check(file)
-        for span in sources.spans(sources.shards(file, i)):
-            for block in sources.read(span, (columns.TEXT,), max_text_bytes=longest):
-                yield block.batch.column(columns.TEXT).cast(pa.large_string())
-
-
-def _part(
-    name: str, *options: str, reads: str = "", target: bool = False
-) -> Callable[[session.Session], list[object]]:
-    """What the artifacts of a scorer depend on beside the rows.
-
-    Args:
-      name: The scorer.
-      options: Those that shape its artifacts.
-      reads: The one of them that names files of the user's, whose contents count.
-      target: Whether it looks at the target, which may be guarded.
-    """
-
-    def part(run: session.Session) -> list[object]:
-        given = run.config.score[name]
-        shaped = {k: v for k, v in given.items() if k in options}
-        files = [storage.read_bytes(url) for url in _files(name, reads, given.get(reads, ""))]
-        looks = guard.part(run) if target else []
-        return [run.seed, shaped, *(seeding.digest(f).hex() for f in files), *looks]
-
-    return part
-
-
-def _files(name: str, option: str, pattern: str) -> list[str]:
-    """The user's files that an option names."""
-    found = storage.glob(pattern) if pattern else []
-    if option and not found:
-        raise errors.ConfigError(
-            f"score.{name}.{option}: no such file: {pattern}", remedy="give its path"
-        )
-    return found
-
-
 def _of_concepts(name: str) -> fitted.Fitted:
     """Two scorers read the same artifacts, where they name the same list."""
     return fitted.Fitted(
         {"entries": "entries.npz", "counts": "counts.npy"},
         functools.partial(write_concepts, name),
-        _part(name, "concepts", reads="concepts"),
+        fitted.part(name, "concepts", reads="concepts"),
         "concepts",
         _TEXTS,
     )
@@ -254,38 +186,32 @@ FITTED = {
         {"sizes": "sizes.npy"}, write_cluster_sizes, needs=("ingest", "cluster")
     ),
     **{name: _of_concepts(name) for name in ("concept_balance", "concept_frequency")},
-    "contamination": fitted.Fitted(
-        {"grams": "grams.npz"},
-        write_evaluation,
-        _part("contamination", "against", "column", "n", reads="against"),
-        needs=_TEXTS,
-    ),
     "importance": fitted.Fitted(
         {"ratio": "ratio.npy"},
         write_ratio,
-        _part("importance", "buckets", "longest", "smoothing", target=True),
+        fitted.part("importance", "buckets", "longest", "smoothing", target=True),
         needs=_TEXTS,
     ),
     "kernel_density": fitted.Fitted(
         {"frequencies": "frequencies.npy", "sketch": "sketch.npy"},
         write_sketch,
-        _part("kernel_density", "features", "bandwidth", "sample"),
+        fitted.part("kernel_density", "features", "bandwidth", "sample"),
     ),
     "mahalanobis": fitted.Fitted({"moments": "moments.npy"}, write_moments),
     "nearest_neighbours": fitted.Fitted(
         {"reference": "reference.npy", "names": "names.npy"},
         write_neighbours,
-        _part("nearest_neighbours", "sample"),
+        fitted.part("nearest_neighbours", "sample"),
     ),
     "ngram_model": fitted.Fitted(
         {"counts": "counts.npz"},
         write_ngrams,
-        _part("ngram_model", "order", target=True),
+        fitted.part("ngram_model", "order", target=True),
         needs=_TEXTS,
     ),
     "quality_classifier": fitted.Fitted(
         {"classifier": "classifier.npy"},
         write_classifier,
-        _part("quality_classifier", "reference", "sample", "penalty", target=True),
+        fitted.part("quality_classifier", "reference", "sample", "penalty", target=True),
     ),
 }

@@ -9,7 +9,17 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, fits, fitted, folding, guard, pool_facts, session, view
+from tamis.pipelines import (
+    engine,
+    evaluations,
+    fits,
+    fitted,
+    folding,
+    guard,
+    pool_facts,
+    session,
+    view,
+)
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import pruning
@@ -177,6 +187,7 @@ FITTED = {
     ),
     "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
     **pool_facts.FITTED,
+    **evaluations.FITTED,
 }
 
 

@@ -59,6 +59,10 @@ def scored(configured, files, tmp_path_factory):
             "concept_balance": {"concepts": str(files / "concepts.txt"), "t": 9},
             "concept_frequency": {"concepts": str(files / "concepts.txt")},
             "contamination": {"against": str(files / "tests.jsonl"), "column": "question", "n": 5},
+            "near_contamination": {
+                "against": str(files / "tests.jsonl"),
+                "column": "question",
+            },
             "importance": {"buckets": 500},
             "kernel_density": {"features": 64, "sample": 100},
             "mahalanobis": {},
@@ -99,7 +103,7 @@ def texts(corpus, *names):
 def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
     other = scored(1000, runner={"workers": 1})
     names = sorted(p.name for p in (run / "scores").iterdir())
-    assert len(names) == 12
+    assert len(names) == 13
     for name in names:
         assert score(other, name).tobytes() == score(run, name).tobytes(), name
 
@@ -181,6 +185,8 @@ def test_leaks_are_found_and_nothing_else(run, corpus, files):
     assert len(long) >= 2
     assert np.all(score(run, "contamination")[long] < -0.2)
     assert np.median(found.overlap) == 0
+    likeness = -score(run, "near_contamination")
+    assert set(np.argsort(-likeness)[:4]) == set(range(125, 129))
 
 
 def test_concepts_are_balanced_over_the_pool(run, corpus):

@@ -32,6 +32,7 @@ from tamis.scorers import (
     mahalanobis,
     margin,
     memorization,
+    near_contamination,
     nearest_neighbours,
     ngram_model,
     perplexity,
@@ -164,6 +165,7 @@ def fitted_on_embeddings(folder):
         "mahalanobis": mahalanobis.Mahalanobis(at["moments"], keep="hard"),
         "quality_classifier": quality_classifier.QualityClassifier(at["classifier"]),
         "cluster_size": cluster_size.ClusterSize(at["sizes"]),
+        "near_contamination": near_contamination.NearContamination(at["reference"], "tests.csv"),
     }
 
 
