@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from tamis import errors, seeding
-from tamis.selectors.laws import mixture_kernels, mixture_regression, warped_process
+from tamis.selectors.laws import mixture_kernels, mixture_regression, mixture_runs, warped_process
 
 DATA = Path(__file__).parents[3] / "shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
@@ -172,7 +172,7 @@ def test_what_runs_cannot_tell_is_said():
 
 
 def test_many_runs_are_thinned(monkeypatch):
-    monkeypatch.setattr(mixture_regression, "_KEPT", 60)
+    monkeypatch.setattr(mixture_runs, "_KEPT", 60)
     monkeypatch.setattr(mixture_regression, "_TUNED", 40)
     w, e = noisy(100)
     model = fit(w, e)

@@ -22,20 +22,18 @@ import dataclasses
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from tamis import errors, seeding
-from tamis.selectors.laws import mixture_kernels, warped_process
+from tamis.selectors.laws import mixture_kernels, mixture_runs, warped_process
 from tamis.selectors.laws.warped_process import Floats
 
 _TUNED = 512  # runs that choose the parameters; all kept runs carry the prediction
 _TUNED_ADDITIVE = 256  # of them, for the second process, whose steps cost k times as much
 _DRAWN = 128  # runs beyond which the most probable parameters are all there is
 _EVALUATED, _DRAWS = 2048, 64  # runs times draws of a process's parameters, and most draws
-_KEPT = 4096  # runs beyond it are thinned
-_FEWEST, _FOLDS, _FOLD_DRAWS = 4, 5, 6
-_SLACK = 0.01  # published weights are rounded, so their sums are off by this much
+_FOLDS, _FOLD_DRAWS = 5, 6
 _BEYOND = 3.0  # standard deviations above the worst run at which predictions stop
 _LEAST = 1e-6  # standard deviation, of those of all errors
 Draws = tuple[warped_process.Process, ...]
@@ -88,7 +86,7 @@ class MixtureRegression:
         O(n^3 + k n^2) time for each of about 2,000 gradients up to 128 runs, and of 400 beyond;
         O(n^2) memory.
         """
-        w, e, notes = _runs(weights, error)
+        w, e, notes = mixture_runs.distinct(weights, error)
         mean, sd = float(e.mean()), float(e.std())
         u = (e - mean) / sd
         tuned = [_tuned(kernel, w, u, most, seed) for kernel, most in _KERNELS]
@@ -131,7 +129,7 @@ class MixtureRegression:
 
     def _posterior(self, weights: ArrayLike) -> tuple[Floats, Floats]:
         """Mean and standard deviation of standardised error, shapes (...,)."""
-        w = _mixtures(weights, self.processes[0][0].runs.shape[1])
+        w = mixture_runs.mixtures(weights, self.processes[0][0].runs.shape[1])
         centre, width = _averaged(self.processes, w.reshape(-1, w.shape[-1]), self.highest)
         return centre.reshape(w.shape[:-1]), width.reshape(w.shape[:-1])
 
@@ -147,18 +145,13 @@ def _tuned(
     kernel: mixture_kernels.Kernel, weights: Floats, u: Floats, most: int, seed: int
 ) -> tuple[Floats, list[Floats]]:
     """The most probable coordinates, and draws around them; these alone where runs are many."""
-    rows = _even(u.size, most)
+    rows = mixture_runs.even(u.size, most)
     best = warped_process.maximise(kernel, weights[rows], u[rows])
     if u.size > _DRAWN:
         return best, [best]
     rng = seeding.generator(seed, "mixture regression", kernel.name)
     count = min(_DRAWS, _EVALUATED // u.size)
     return best, warped_process.draws(kernel, best, weights, u, count, rng)
-
-
-def _even(n: int, most: int) -> NDArray[np.int64]:
-    """At most so many of n rows, evenly."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))
 
 
 def _conditioned(weights: Floats, u: Floats, kernel: Use, vectors: list[Floats]) -> Draws:
@@ -191,7 +184,7 @@ def _moments(process: warped_process.Process, weights: Floats, highest: float) -
 
 def _misses(found: list[list[Floats]], weights: Floats, u: Floats, seed: int) -> Floats:
     """Shape (n,), sorted: held-out |u - mean| / sd, parameters drawn again without the fold."""
-    rows = _even(u.size, _TUNED)
+    rows = mixture_runs.even(u.size, _TUNED)
     w, u = weights[rows], u[rows]
     missed = np.empty(u.size)
     for fold in range(_FOLDS):
@@ -212,71 +205,3 @@ def _again(
         start = vectors[-1 - fold]
         vectors = warped_process.draws(kernel[0], start, weights, u, _FOLD_DRAWS, rng)
     return _conditioned(weights, u, kernel, vectors)
-
-
-def _mixtures(weights: ArrayLike, k: int | None = None) -> Floats:
-    """The weights as float64, checked and summing to 1 exactly."""
-    w = np.asarray(weights, np.float64)
-    if w.ndim == 0 or (k is not None and w.shape[-1] != k):
-        raise errors.PlanError(
-            f"weights of shape {w.shape}", why=f"the last axis is not {k or 'k'}"
-        )
-    total = w.sum(-1, keepdims=True)
-    bad = ~np.isfinite(w).all(-1) | (w < 0).any(-1) | ~(np.abs(total[..., 0] - 1) <= _SLACK)
-    if bad.any():
-        row = np.argwhere(np.atleast_1d(bad))[0]
-        raise errors.PlanError(
-            f"{int(bad.sum())} of {bad.size} mixtures are not weights",
-            where=f"row {', '.join(map(str, row))}",
-            why=f"NaN, negative, or a sum other than 1 (here {np.atleast_2d(total)[*row, 0]:.4g})",
-            remedy="divide each row by its sum",
-        )
-    return w / total
-
-
-def _runs(weights: ArrayLike, error: ArrayLike) -> tuple[Floats, Floats, list[str]]:
-    """The distinct runs in an order that does not depend on theirs, and what is odd about them."""
-    e = np.asarray(error, np.float64)
-    w = _mixtures(weights)
-    if w.ndim != 2 or e.shape != w.shape[:1]:
-        raise errors.PlanError(f"weights of shape {w.shape} with errors of shape {e.shape}")
-    if not np.isfinite(e).all():
-        raise errors.PlanError(
-            f"{int((~np.isfinite(e)).sum())} of {e.size} errors are NaN or infinite",
-            where=f"row {int(np.flatnonzero(~np.isfinite(e))[0])}",
-            remedy="drop diverged runs, or give them the worst error that was seen",
-        )
-    table = np.unique(np.c_[w, e], axis=0)
-    if len(table) < _FEWEST or np.ptp(e) <= 1e-12 * np.abs(e).max():
-        raise errors.PlanError(
-            f"{len(table)} distinct runs, errors from {e.min():.6g} to {e.max():.6g}"
-            if e.size
-            else "no runs",
-            why="a regression over mixtures needs at least four runs whose errors differ",
-        )
-    kept = table[_even(len(table), _KEPT)]
-    return kept[:, :-1], kept[:, -1], _oddities(e.size, table, len(kept))
-
-
-def _oddities(given: int, table: Floats, kept: int) -> list[str]:
-    """Warnings in words."""
-    n, k = table.shape[0], table.shape[1] - 1
-    _, group = np.unique(table[:, :k], axis=0, return_inverse=True)
-    count = np.bincount(group.reshape(-1))
-    centre = np.bincount(group.reshape(-1), table[:, k]) / count
-    within = float(np.abs(table[:, k] - centre[group.reshape(-1)]).max())
-    same = np.flatnonzero(np.ptp(table[:, :k], axis=0) < 1e-9)
-    return [
-        text
-        for true, text in (
-            (given > n, f"{given - n} runs repeat another exactly and are counted once"),
-            (kept < n, f"{n} runs thinned to {kept}, evenly along their weights"),
-            (
-                within > 0.5 * table[:, k].std(),
-                f"runs of one mixture differ by up to {2 * within:.3g}: noise, or another setting",
-            ),
-            (n < k, f"{n} runs for {k} domains: intervals lean on the prior"),
-            (same.size > 0, f"domains {same.tolist()} never vary: their effect is unknown"),
-        )
-        if true
-    ]
