@@ -1,5 +1,3 @@
-from importlib import metadata
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 
 from tamis import errors, testing
 from tamis.schemas import uids
-from tamis.selectors import registry, repeats, top_k, uniform
+from tamis.selectors import repeats, top_k, uniform
 
 N = 90
 
@@ -24,22 +22,10 @@ def pool(n=N, ties=True):
     )
 
 
-@pytest.mark.parametrize("name", registry.SELECTORS)
+@pytest.mark.parametrize("kind", [top_k.TopK, uniform.Uniform])
 @pytest.mark.parametrize("n", [1, 2, N])
-def test_every_selector_keeps_the_laws(name, n):
-    testing.check_selector(registry.find(name)(), pool(n), prefix=True)
-
-
-def test_an_unknown_selector_names_the_nearest():
-    with pytest.raises(errors.ConfigError, match="no selector 'top-k'") as caught:
-        registry.find("top-k")
-    assert "did you mean top_k?" in str(caught.value)
-
-
-def test_a_plug_in_is_found_by_its_entry_point(monkeypatch):
-    point = metadata.EntryPoint("mine", "tamis.selectors.top_k:TopK", registry.GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: metadata.EntryPoints([point]))
-    assert registry.find("mine") is top_k.TopK
+def test_simple_selectors_keep_the_laws(kind, n):
+    testing.check_selector(kind(), pool(n), prefix=True)
 
 
 def test_top_k_takes_the_highest_ties_by_uid():
