@@ -37,7 +37,7 @@ def _score(run: session.Session, name: str) -> None:
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_guarded(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
+    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -63,8 +63,8 @@ def _guarded(run: session.Session, name: str) -> list[object]:
     return guard.part(run) if "target" in (FITTED[name].files if name in FITTED else {}) else []
 
 
-def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads."""
+def needs(reads: Iterable[str]) -> list[str]:
+    """Stages that write what a scorer or selector reads, but for scores."""
     homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
     return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
 
@@ -80,20 +80,30 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    """The target's embeddings, in input order."""
+    artifacts.write(paths["target"], target(run, "score.target_similarity"))
+
+
+def target(run: session.Session, wants: str) -> np.ndarray:
+    """The target's embeddings, in input order; under a guard, those that may be fitted to.
+
+    Args:
+      run: The session.
+      wants: What asks for them, as an error says it.
+
+    Raises:
+      ConfigError: there is no target.
+    """
     seen = run.view()
     half = guard.halves(run)[0]
     cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
     if not cut:
-        raise errors.ConfigError(
-            "score.target_similarity needs a target", remedy="add a `target` to the run file"
-        )
+        raise errors.ConfigError(f"{wants} needs a target", remedy="add a `target` to the run file")
     parts = []
     for shard in cut:
         x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
         names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
         parts.append(x[half.of(names)] if half else x)
-    artifacts.write(paths["target"], np.concatenate(parts))
+    return np.concatenate(parts)
 
 
 @dataclasses.dataclass(frozen=True)
