@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from tamis import storage
+from tamis import artifacts, storage
 from tamis.pipelines import check, pilot, plan, session, verify
 from tamis.report import examples, facts
-from tamis.schemas import measurements
+from tamis.schemas import geometry, measurements
 from tamis.schemas import plan as schema
 
 _WHOLE = 0.999  # a share that counts as the stratum alone
@@ -32,6 +32,7 @@ def gather(run: session.Session) -> facts.Facts:
         sampled=sampled,
         balance=tuple(verify.balance(run)),
         intake=_intake(run),
+        geometry=_geometry(run),
         seconds=_seconds(run),
         versions=_versions(run),
         seed=run.seed,
@@ -81,6 +82,11 @@ def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
         for name in order
         if (c := counted.get(name)) is not None
     )
+
+
+def _geometry(run: session.Session) -> geometry.Geometry | None:
+    place = run.entry("cluster").get("geometry")
+    return artifacts.parse(storage.join(run.root, place), geometry.Geometry) if place else None
 
 
 def _seconds(run: session.Session) -> tuple[tuple[str, float], ...]:

@@ -4,6 +4,7 @@ import dataclasses
 
 from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
+from tamis.schemas import geometry as geometry_schema
 from tamis.schemas import plan as plan_schema
 
 
@@ -88,6 +89,7 @@ class Facts:
       sampled: Whether examples come from a part of the shards.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
+      geometry: What the rows are like; None where the clusters were made by an older version.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
       seed: Of the run.
@@ -103,6 +105,7 @@ class Facts:
     sampled: bool = False
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
+    geometry: geometry_schema.Geometry | None = None
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seed: int = 0
