@@ -51,6 +51,7 @@ KINDS: dict[str, tuple[str, dict]] = {
     "weighted, hard": ("weighted", HARD | {"temperature": 0.1}),
     "hierarchical": ("hierarchical", {}),
     "hierarchical, closest": ("hierarchical", {"leaf": "closest"}),
+    "hierarchical, no resampling": ("hierarchical", {"resampling": 0}),
     "k_center": ("k_center", {}),
     "facility_location": ("facility_location", {}),
     "facility_location, sharded": ("facility_location", {"maximiser": "sharded"}),
