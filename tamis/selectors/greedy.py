@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = NDArray
-_TOGETHER = 64  # gains computed at once, for one matrix product costs less than 64 of vectors
+_TOGETHER = (4, 64)  # gains computed at once: mostly the first few decide; if not, twice as many
 
 
 class Objective(Protocol):
@@ -49,6 +49,16 @@ class Objective(Protocol):
         """What is known of S + j."""
         ...
 
+    def tighten(
+        self, bound: NDArray[np.float64], before: State, after: State
+    ) -> NDArray[np.float64]:
+        """Bounds of all gains after a pick, from those before it; as they are, if nothing is cheap.
+
+        Where near-ties abound, lazy evaluation computes most gains anew for every pick; an
+        objective that knows what a pick has changed need not.
+        """
+        ...
+
 
 def lazy(objective: Objective, budget: int) -> NDArray[np.int64]:
     """The greedy set: always the candidate of the highest gain.
@@ -67,7 +77,8 @@ def lazy(objective: Objective, budget: int) -> NDArray[np.int64]:
     for i in range(len(picked)):
         picked[i] = _highest(objective, state, bound)
         bound[picked[i]] = -np.inf
-        state = objective.add(state, int(picked[i]))
+        before, state = state, objective.add(state, int(picked[i]))
+        bound = objective.tighten(bound, before, state)
     return picked
 
 
@@ -75,13 +86,14 @@ def _highest(objective: Objective, state: State, bound: NDArray[np.float64]) -> 
     """The candidate of the highest gain; `bound` is tightened on the way."""
     stale = bound > -np.inf
     best, gain = -1, -np.inf
+    together, most = _TOGETHER
     while True:
         hopeful = np.flatnonzero(stale & (bound >= gain))
         if not len(hopeful):
             return best
-        if not np.isinf(bound[hopeful[0]]) and len(hopeful) > _TOGETHER:
-            top = np.argpartition(-bound[hopeful], _TOGETHER)[:_TOGETHER]
-            hopeful = np.sort(hopeful[top])
+        if not np.isinf(bound[hopeful[0]]) and len(hopeful) > together:
+            top = np.argpartition(-bound[hopeful], together)[:together]
+            hopeful, together = np.sort(hopeful[top]), min(2 * together, most)
         bound[hopeful] = objective.gains(state, hopeful)
         stale[hopeful] = False
         first = int(hopeful[bound[hopeful].argmax()])

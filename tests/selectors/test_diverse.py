@@ -105,6 +105,23 @@ def test_objectives_are_monotone_and_submodular(name, seed, small, more):
     assert gain(sorted(small)) >= gain(sorted(small | more)) - 1e-9
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS, picks=st.lists(st.integers(0, 29), min_size=1, max_size=5, unique=True))
+def test_tightened_bounds_hold(name, seed, picks):
+    objective, everyone = made(name, unit(30, 5, seed), 0.3), np.arange(30)
+    state = objective.empty()
+    bound = objective.gains(state, everyone)
+    for j in picks:
+        before, state = state, objective.add(state, j)
+        bound = objective.tighten(bound, before, state)
+    rest = np.setdiff1d(everyone, picks)
+    gains = objective.gains(state, rest)
+    assert np.all(bound[rest] >= gains - 1e-12)
+    if name in ("facility_location", "graph_cut"):
+        np.testing.assert_allclose(bound[rest], gains, atol=1e-12)
+
+
 def test_blocks_do_not_move_a_bit(monkeypatch):
     x = unit(70, 16, 4)
     whole = {name: greedy.lazy(made(name, x, 0.3), 20).tolist() for name in OBJECTIVES}
