@@ -232,7 +232,7 @@ _STRENGTH = {"graph_cut": 0.5}
 class Submodular:
     """The rows that represent the pool best by one objective.
 
-    Time of `lazy`: n^2 d once (but `feature_based`: n d), then for `facility_location` n / i of that
+    Time of `lazy`: n^2 d once (`feature_based`: n d), then for `facility_location` n / i of that
     at pick i, about n^2 d ln(budget) in all; for `graph_cut` n d a pick; for the others as many
     gains of n d each as are near ties. `sharded` divides n^2 by the shards. Memory O(n d) and
     two blocks of 32 MiB, never n^2.
