@@ -195,11 +195,11 @@ def table(title: str, runs: list[dict[str, list[float]]]) -> None:
 def price() -> None:
     """Processor seconds and peak memory to take a twentieth of the pool, at two sizes."""
     print(
-        "| selector | 4,000 rows, s | 16,000 rows, s | growth | peak at 16,000, times the vectors |"
+        "| selector | 2,000 rows, s | 8,000 rows, s | growth | peak at 8,000, times the vectors |"
     )
     print("|---|---|---|---|---|")
     rows = {}
-    for n in (4_000, 16_000):
+    for n in (2_000, 8_000):
         rng = np.random.default_rng(0)
         centres = nearest.unit(rng.standard_normal((200, 128)))
         x = centres[rng.integers(0, 200, n)] + 0.08 * rng.standard_normal((n, 128))
@@ -211,8 +211,8 @@ def price() -> None:
             selector = registry.build(kind, options, {"target": f"{scratch}/target.npy"})
             took = [seconds(selector, batch) for batch in rows.values()]
             tracemalloc.start()
-            seconds(selector, rows[16_000])
-            peak = tracemalloc.get_traced_memory()[1] / (16_000 * 128 * 8)
+            seconds(selector, rows[8_000])
+            peak = tracemalloc.get_traced_memory()[1] / (8_000 * 128 * 8)
             tracemalloc.stop()
             times = f"{took[0]:.2f} | {took[1]:.2f} | {took[1] / max(took[0], 1e-9):.1f}"
             print(f"| {name} | {times} | {peak:.1f} |", flush=True)

@@ -78,7 +78,6 @@ class ClusteringSensitivity:
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> weighted.Draw:
         """The rows, and weights that make sums over them unbiased."""
         rows = pools.by_uid(pool)
-        priority = pools.priority(pool, rows, rng, "clustering_sensitivity")
         if not len(rows):
             return weighted.Draw(rows, np.zeros(0))
         x = pools.unit(pool, self.embedding, rows).astype(np.float32)
@@ -91,8 +90,7 @@ class ClusteringSensitivity:
             centre = clusters.assign(centroids, x).neighbour  # the row nearest to each centroid
             losses = pools.numbers(pool, self.loss, rows)[centre][found.neighbour]
         bound = sensitivities(losses, distance, self.holder, self.z)
-        drawn = systematic.draw(bound, priority, budget, rng.random())
-        return weighted.Draw(rows[drawn.rows], drawn.weights)
+        return systematic.of_pool(pool, rows, bound, budget, rng=rng, purpose="clusters")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

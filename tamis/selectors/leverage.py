@@ -93,9 +93,7 @@ class Leverage:
         rows = pools.by_uid(pool)
         a = pools.unit(pool, self.embedding, rows)
         weight = leverage_scores(a) if self.p == 2 else lewis_weights(a, self.p)
-        priority = pools.priority(pool, rows, rng, "leverage")
-        found = systematic.draw(weight, priority, budget, rng.random())
-        return weighted.Draw(rows[found.rows], found.weights)
+        return systematic.of_pool(pool, rows, weight, budget, rng=rng, purpose="leverage")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

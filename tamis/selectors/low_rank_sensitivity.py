@@ -124,7 +124,6 @@ class LowRankSensitivity:
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> weighted.Draw:
         """The rows, and weights that make sums over them unbiased."""
         rows = pools.by_uid(pool)
-        priority = pools.priority(pool, rows, rng, "low_rank_sensitivity")
         x = pools.unit(pool, self.embedding, rows)
         chosen = landmarks(x, self.k or max(1, x.shape[1] // 2))
         losses = np.ones(len(chosen))
@@ -132,8 +131,7 @@ class LowRankSensitivity:
             losses = pools.numbers(pool, self.loss, rows)[chosen]
         alpha, residual = decompose(x, x[chosen])
         bound = sensitivities(alpha, residual, losses, residual_weight=self.residual_weight)
-        drawn = systematic.draw(bound, priority, budget, rng.random())
-        return weighted.Draw(rows[drawn.rows], drawn.weights)
+        return systematic.of_pool(pool, rows, bound, budget, rng=rng, purpose="landmarks")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

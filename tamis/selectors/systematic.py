@@ -8,6 +8,7 @@ even the number of rows only to 16 %, cannot do that. In return no prefix is a s
 """
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis.selectors import pools, weighted
@@ -67,3 +68,17 @@ def draw(
     end[-1] = k  # what rounding may have moved
     hit = np.diff(np.minimum(end, k), prepend=0.0) > 0
     return weighted.Draw(by_hash[hit], 1 / probability[hit])
+
+
+def of_pool(
+    pool: pa.RecordBatch,
+    rows: NDArray[np.int64],
+    size: NDArray[np.float64],
+    budget: int,
+    *,
+    rng: np.random.Generator,
+    purpose: str,
+) -> weighted.Draw:
+    """`draw` of a pool's `rows`, given their sizes in that order; positions are the pool's."""
+    found = draw(size, pools.priority(pool, rows, rng, purpose), budget, rng.random())
+    return weighted.Draw(rows[found.rows], found.weights)

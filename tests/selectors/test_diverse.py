@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.spatial import distance
 
 from tamis import linalg
-from tamis.selectors import dpp, greedy, herding, k_center, mmr, round_robin, stratified, submodular
+from tamis.selectors import dpp, greedy, herding, k_center, mmr, objectives, round_robin, stratified
 from tamis.selectors import top_k as top
 
-OBJECTIVES = submodular.Name.__args__
+OBJECTIVES = objectives.Name.__args__
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -44,7 +44,7 @@ def plain(name, x, strength):
 
 def made(name, x, strength, rows=None):
     fixed = linalg.fixed_point(x)
-    return submodular.objective(name, fixed, fixed if rows is None else fixed[rows], strength)
+    return objectives.named(name, fixed, fixed if rows is None else fixed[rows], strength)
 
 
 def best_value(f, n, k):
@@ -125,7 +125,7 @@ def test_tightened_bounds_hold(name, seed, picks):
 def test_blocks_do_not_move_a_bit(monkeypatch):
     x = unit(70, 16, 4)
     whole = {name: greedy.lazy(made(name, x, 0.3), 20).tolist() for name in OBJECTIVES}
-    monkeypatch.setattr(submodular, "_BLOCK_BYTES", 8 * 70 * 3)
+    monkeypatch.setattr(objectives, "_BLOCK_BYTES", 8 * 70 * 3)
     assert {name: greedy.lazy(made(name, x, 0.3), 20).tolist() for name in OBJECTIVES} == whole
 
 
@@ -144,7 +144,7 @@ def test_sharded_greedy_keeps_its_guarantee(seed, k, shards):
 
     def of(ground, rows):
         fixed = linalg.fixed_point(x)
-        return submodular.FacilityLocation(fixed[ground], fixed[rows])
+        return objectives.FacilityLocation(fixed[ground], fixed[rows])
 
     shard = np.random.default_rng(seed).integers(0, shards, 10)
     rows = greedy.sharded(of, shard, k)
@@ -157,7 +157,7 @@ def test_sharded_greedy_is_nearly_greedy_on_more_rows():
     f, fixed = plain("facility_location", x, 0), linalg.fixed_point(x)
 
     def of(ground, rows):
-        return submodular.FacilityLocation(fixed[ground], fixed[rows])
+        return objectives.FacilityLocation(fixed[ground], fixed[rows])
 
     whole = f(greedy.lazy(made("facility_location", x, 0), 20))
     shard = np.random.default_rng(0).integers(0, 5, 400)
