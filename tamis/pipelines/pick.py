@@ -36,7 +36,7 @@ def stages(run: session.Session) -> list[str]:
 
 def target(run: session.Session) -> list[object]:
     """What a selector that looks at the target adds to the digest."""
-    wants = run.config.select.selector in registry.ARTIFACTS
+    wants = registry.artifacts(*_named(run.config))
     return [run.inputs("embed"), *guard.part(run)] if wants else []
 
 

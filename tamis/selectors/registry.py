@@ -24,9 +24,10 @@ from tamis.selectors import (
 )
 
 Kind = Callable[..., protocol.Selector]
+CHAIN = "chain"
 
 SELECTORS: dict[str, Kind] = {
-    "chain": chain.Chain,
+    CHAIN: chain.Chain,
     "clustering_sensitivity": clustering_sensitivity.ClusteringSensitivity,
     "dpp": dpp.DPP,
     "facility_location": functools.partial(submodular.Submodular, "facility_location"),
@@ -72,22 +73,30 @@ def build(name: str, options: dict, paths: dict[str, str] | None = None) -> prot
     Raises:
       ConfigError: naming the selector or the option, and the nearest valid one.
     """
-    fields = ARTIFACTS.get(name, ())
-    given = {field: (paths or {}).get(field, "") for field in fields}
-    if name == "chain":
-        options = {**options, "selectors": _listed(options.get("selectors"), paths)}
+    given = {field: (paths or {}).get(field, "") for field in ARTIFACTS.get(name, ())}
+    if name == CHAIN:
+        options = {**options, "selectors": _made(options.get("selectors"), paths)}
     return plugins.build(find(name), options, given, f"select.{name}")
 
 
-def _listed(named: object, paths: dict[str, str] | None) -> tuple[protocol.Selector, ...]:
-    """The selectors of a chain."""
-    steps = named if isinstance(named, list) else [None]
-    made = [
-        build(*pair, paths) for step in steps if isinstance(step, dict) for pair in step.items()
-    ]
-    if len(made) != len(steps):
+def artifacts(name: str, options: dict) -> set[str]:
+    """The fields of `ARTIFACTS` that a selector wants, or any selector of a chain."""
+    wanted = set(ARTIFACTS.get(name, ()))
+    return wanted.union(*(artifacts(*pair) for pair in _steps(name, options)))
+
+
+def _steps(name: str, options: dict) -> list[tuple[str, dict]]:
+    """Name and options of each selector of a chain; none of any other, or of what is no list."""
+    named = options.get("selectors") if name == CHAIN else None
+    listed = named if isinstance(named, list) else []
+    return [pair for step in listed if isinstance(step, dict) for pair in step.items()]
+
+
+def _made(named: object, paths: dict[str, str] | None) -> tuple[protocol.Selector, ...]:
+    pairs = _steps(CHAIN, {"selectors": named})
+    if not isinstance(named, list) or len(pairs) != len(named):
         raise errors.ConfigError(
             f"select.chain.selectors is {named!r}",
             remedy="list selectors by name with their options: [{top_k: {}}, {k_center: {}}]",
         )
-    return tuple(made)
+    return tuple(build(*pair, paths) for pair in pairs)

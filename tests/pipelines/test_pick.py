@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tamis import errors, seeding, storage
-from tamis.pipelines import chain, pick, pool, strata, verify
+from tamis.pipelines import chain, guard, pick, pool, session, strata, verify
 from tamis.schemas import uids
 from tamis.selectors import quotas, registry
 
@@ -183,6 +183,14 @@ def test_a_selector_that_looks_at_the_target_gets_it(picked):
         mine = {u for u, r in manifest(root, 100).items() if r["stratum"] == source}
         assert mine == expected(root, source, quota, selector)
     assert json.loads((root / "run.json").read_text())["stages"]["select"]["target"]
+
+
+def test_a_target_that_a_selection_looked_at_cannot_be_guarded_later(configured, tmp_path):
+    document = configured(tmp_path / "run", check={"guard": True})
+    looked = session.Session(document, ledger={"stages": {"select": {"target": True}}})
+    with pytest.raises(errors.PlanError, match="select"):
+        guard._refuse_late(looked)
+    guard._refuse_late(session.Session(document, ledger={"stages": {"select": {"target": False}}}))
 
 
 @pytest.mark.parametrize(

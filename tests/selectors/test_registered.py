@@ -80,6 +80,16 @@ def test_tiny_pools_are_enough(case, n, pool, paths):
     testing.check_selector(made, pool.slice(20, n))
 
 
+def test_a_chain_hands_the_target_to_its_selectors(pool, paths):
+    options = {"selectors": [{"round_robin": {}}, {"k_center": {}}], "times": [3]}
+    assert registry.artifacts("chain", options) == {"target"}
+    assert registry.artifacts("chain", OPTIONS["chain"]) == set()
+    made = registry.build("chain", options, paths)
+    assert made.selectors[0].target == paths["target"]
+    inside = made.selectors[0].select(pool, 30, np.random.default_rng(0))
+    assert set(made.select(pool, 10, np.random.default_rng(0))) <= set(inside)
+
+
 def test_every_selector_has_documented_options():
     for kind in registry.SELECTORS.values():
         cls = getattr(kind, "func", kind)
