@@ -197,6 +197,7 @@ def _names(run: session.Session) -> pa.ChunkedArray:
 
 def _refuse_late(run: session.Session) -> None:
     made = [name for name in _STAGES if name in run.ledger["stages"]]
+    made += ["select"] if run.ledger["stages"].get("select", {}).get("target") else []
     made += [f for f in _FOLDERS if storage.listing(storage.join(run.root, f))]
     if made:
         raise errors.PlanError(

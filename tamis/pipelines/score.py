@@ -48,7 +48,7 @@ def _score(run: session.Session, name: str) -> None:
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
+    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -123,8 +123,8 @@ def _scores_of(run: session.Session, name: str) -> list[str]:
     return found
 
 
-def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads.
+def needs(reads: Iterable[str]) -> list[str]:
+    """Stages that write what a scorer or selector reads.
 
     Raises:
       ConfigError: no stage writes one of the columns.
@@ -151,20 +151,30 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    """The target's embeddings, in input order."""
+    artifacts.write(paths["target"], target(run, "score.target_similarity"))
+
+
+def target(run: session.Session, wants: str) -> np.ndarray:
+    """The target's embeddings, in input order; under a guard, those that may be fitted to.
+
+    Args:
+      run: The session.
+      wants: What asks for them, as an error says it.
+
+    Raises:
+      ConfigError: there is no target.
+    """
     seen = run.view()
     half = guard.halves(run)[0]
     cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
     if not cut:
-        raise errors.ConfigError(
-            "score.target_similarity needs a target", remedy="add a `target` to the run file"
-        )
+        raise errors.ConfigError(f"{wants} needs a target", remedy="add a `target` to the run file")
     parts = []
     for shard in cut:
         x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
         names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
         parts.append(x[half.of(names)] if half else x)
-    artifacts.write(paths["target"], np.concatenate(parts))
+    return np.concatenate(parts)
 
 
 _PROBE = fitted.Fitted(

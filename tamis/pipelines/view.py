@@ -26,6 +26,8 @@ _HOME = {
     **dict.fromkeys(duplicates.SCHEMA.names, duplicates.FOLDER),
     **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),
 }
+# What a reader may ask for, beside `score:<name>`.
+COLUMNS = (columns.TEXT, columns.SOURCE, *_HOME)
 
 
 def has(column: str) -> bool:

@@ -4,6 +4,7 @@ import dataclasses
 
 from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
+from tamis.schemas import geometry as geometry_schema
 from tamis.schemas import plan as plan_schema
 
 
@@ -89,6 +90,7 @@ class Facts:
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
       ends: Scorer of the tiers, which end of its difficulty is kept, and why.
+      geometry: What the rows are like; None where the clusters were made by an older version.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
       seed: Of the run.
@@ -105,6 +107,7 @@ class Facts:
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
     ends: tuple[tuple[str, str, str], ...] = ()
+    geometry: geometry_schema.Geometry | None = None
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seed: int = 0

@@ -173,6 +173,22 @@ class Select(Part):
     order: Literal["uniform", "best"] = Field(
         "uniform", description="A uniform sample, or the rows with the best score first"
     )
+    selector: str = Field(
+        "", description="Instead: a selector by name, which sees the rows together"
+    )
+    options: dict = Field({}, description="Of the selector")
+    block: Positive = Field(
+        16_384,
+        description="Of the selector: rows it sees at once; a larger stratum is cut into blocks",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> "Select":
+        if self.selector and self.order != "uniform":
+            raise ValueError("give `order` or `selector`, not both")
+        if self.options and not self.selector:
+            raise ValueError("`options` are of a `selector`; name one")
+        return self
 
 
 class Check(Part):

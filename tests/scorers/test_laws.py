@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import pickle
-from importlib import metadata
 
 import numpy as np
 import pyarrow as pa
@@ -215,14 +214,6 @@ def test_an_unknown_scorer_names_the_nearest():
     assert "did you mean lexical?" in str(caught.value)
     with pytest.raises(errors.ConfigError, match="choose one, or install its package"):
         scorers.find("zzzz")
-
-
-def test_a_plug_in_is_found_by_its_entry_point(monkeypatch):
-    point = metadata.EntryPoint("mine", "tamis.scorers.combine:Combine", scorers.GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: metadata.EntryPoints([point]))
-    assert scorers.find("mine") is combine.Combine
-    with pytest.raises(errors.ConfigError, match="did you mean mine"):
-        scorers.find("mines")
 
 
 @dataclasses.dataclass(frozen=True)
