@@ -1,0 +1,196 @@
+"""All pairs of rows whose cosine reaches a threshold, exactly, without comparing all of them.
+
+Rows are compared inside their cell and in the cells they visit (`cells`). There, a certified screen
+goes first. With B an orthonormal basis of p directions, and s(x) = (x B, |x - x B B'|), a unit row
+of p + 1 coordinates, Cauchy-Schwarz on what B leaves out gives
+
+    <x, y>  <=  <s(x), s(y)>
+
+so a pair whose screen is below the threshold is no near pair. The few that pass are measured in
+float64, row by row: a cosine has the same bits in any block, on any number of threads.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import nearest
+from tamis.selectors import cells
+
+SCREEN = 31  # directions; with the rest's norm 32 coordinates, an eighth of a product at d = 256
+_ROUNDOFF = 2.0**-24
+_TILE = 1 << 20  # products at a time, 4 MiB
+_MEASURED = 8_192  # pairs gathered at a time
+_CROWDED = 32  # a tile where more than one in this many passes the screen is multiplied out first
+
+
+class Pairs(NamedTuple):
+    """Near pairs.
+
+    Attributes:
+      a: Shape (p,) int64, a row.
+      b: Shape (p,) int64, the other.
+      cosine: Shape (p,) float32, at least the threshold.
+    """
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    cosine: NDArray[np.float32]
+
+
+class Block(NamedTuple):
+    """Rows ready to be compared.
+
+    Attributes:
+      x: Shape (n, d) float32, unit rows.
+      screens: Shape (n, p + 1) float32, `s(x)`.
+    """
+
+    x: NDArray[np.float32]
+    screens: NDArray[np.float32]
+
+    def at(self, rows: slice | NDArray[np.int64]) -> "Block":
+        return Block(self.x[rows], self.screens[rows])
+
+
+def basis(centroids: NDArray[np.float32], directions: int = SCREEN) -> NDArray[np.float32]:
+    """The leading eigenvectors of the centroids' second moment, shape (d, at most `directions`).
+
+    Any orthonormal basis is correct; the more of the rows' norm it holds, the fewer pairs pass.
+    """
+    wide = centroids.astype(np.float64)
+    _, vectors = np.linalg.eigh(wide.T @ wide)  # ascending
+    return np.ascontiguousarray(vectors[:, ::-1][:, :directions], np.float32)
+
+
+def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
+    """Rows with their screens. Time n d p.
+
+    The norm of the rest is rounded up by what the float32 product may have lost.
+    """
+    kept = x @ directions
+    lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
+    rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
+    return Block(x, np.column_stack([kept, rest]).astype(np.float32))
+
+
+def within(rows: Block, threshold: float) -> Iterator[Pairs]:
+    """Near pairs of the rows of a block, a < b, tile by tile."""
+    start = 0
+    while start < len(rows.x):
+        rest = rows.at(slice(start, None))
+        stop = min(max(1, _TILE // len(rest.x)), len(rest.x))
+        for found in between(rest.at(slice(stop)), rest, threshold):
+            once = found.a < found.b
+            yield Pairs(found.a[once] + start, found.b[once] + start, found.cosine[once])
+        start += stop
+
+
+def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
+    """Near pairs of a row of one block (`a`) and a row of another (`b`), tile by tile.
+
+    Time n m (p + 1), and d for each pair that passes the screen; memory `_TILE` products.
+    """
+    step = max(1, _TILE // max(len(right.x), 1))
+    for start in range(0, len(left.x), step):
+        part = left.at(slice(start, start + step))
+        a, b = _candidates(part, right, threshold)
+        cosine = _cosine(part.x, right.x, a, b)
+        near = cosine >= np.float32(threshold)
+        yield Pairs(a[near] + start, b[near], cosine[near])
+
+
+def _candidates(
+    left: Block, right: Block, threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs that may be near: no near pair is left out."""
+    least = np.float32(threshold - 8.0 * (left.x.shape[1] + 3) * _ROUNDOFF)
+    product = left.screens @ right.screens.T
+    found = np.flatnonzero(product.ravel() >= least)
+    if len(found) * _CROWDED > product.size:
+        found = np.flatnonzero((left.x @ right.x.T).ravel() >= least)
+    return np.divmod(found, max(len(right.x), 1))
+
+
+def _cosine(
+    x: NDArray[np.float32], y: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The cosine of row a[i] of `x` and row b[i] of `y`, summed in float64."""
+    out = np.empty(len(a), np.float32)
+    for start in range(0, len(a), _MEASURED):
+        part = slice(start, start + _MEASURED)
+        wide = x[a[part]].astype(np.float64), y[b[part]].astype(np.float64)
+        out[part] = np.minimum(nearest.row_dot(*wide), 1.0)
+    return out
+
+
+def near_pairs(
+    x: NDArray[np.float32],
+    threshold: float,
+    *,
+    centroids: NDArray[np.float32],
+    own: NDArray[np.int32],
+    probes: int = cells.PROBES,
+    workers: int = 1,
+) -> tuple[Pairs, NDArray[np.bool_]]:
+    """All pairs with a cosine of at least `threshold`, of rows that fit in memory.
+
+    Time n k d for the visits, and about (1 + visits a row) n^2 / k screens. Memory O(n + pairs)
+    beside `x`. BLAS should have one thread where `workers` is above 1.
+
+    Args:
+      x: Shape (n, d), unit rows.
+      threshold: A cosine, above -1.
+      centroids: Shape (k, d), unit rows; any will do, and good ones are fast.
+      own: Shape (n,), the nearest centroid of each row.
+      probes: Cells a row may visit beside its own.
+      workers: Threads.
+
+    Returns:
+      The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): a pair of two
+      such rows may be missing, and no other.
+    """
+    rows, visits = block(x, basis(centroids)), cells.Cells(centroids).visits(
+        x, own, threshold, probes
+    )
+    members = _by_cell(np.arange(len(x)), own, len(centroids))
+    visitors = _by_cell(visits.row, visits.cell, len(centroids))
+
+    def compare(cell: int) -> list[Pairs]:
+        return list(_in_cell(rows, members(cell), visitors(cell), threshold))
+
+    with futures.ThreadPoolExecutor(workers) as pool:
+        found = [p for part in pool.map(compare, range(len(centroids))) for p in part]
+    return _once(found, len(x)), visits.capped
+
+
+def _by_cell(
+    rows: NDArray[np.int64], cell: NDArray[np.int32], k: int
+) -> Callable[[int], NDArray[np.int64]]:
+    """Rows of a cell, ascending."""
+    order = rows[np.argsort(cell, kind="stable")]
+    stops = np.cumsum(np.bincount(cell, minlength=k))
+    return lambda i: order[stops[i - 1] if i else 0 : stops[i]]
+
+
+def _in_cell(
+    rows: Block, members: NDArray[np.int64], visitors: NDArray[np.int64], threshold: float
+) -> Iterator[Pairs]:
+    here = rows.at(members)
+    for p in within(here, threshold):
+        yield Pairs(members[p.a], members[p.b], p.cosine)
+    for p in between(here, rows.at(visitors), threshold):
+        a, b = members[p.a], visitors[p.b]
+        yield Pairs(np.minimum(a, b), np.maximum(a, b), p.cosine)
+
+
+def _once(parts: list[Pairs], n: int) -> Pairs:
+    """A pair may have met in the cells of both its rows."""
+    none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    a, b, cosine = (np.concatenate(columns) for columns in zip(none, *parts, strict=True))
+    _, first = np.unique(a * n + b, return_index=True)
+    return Pairs(a[first], b[first], cosine[first])
