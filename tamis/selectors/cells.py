@@ -34,7 +34,7 @@ class Visits(NamedTuple):
       row: Shape (v,) int64, ascending.
       cell: Shape (v,) int32.
       capped: Shape (n,) bool: the row has more near borders than it may visit, and some of its
-        pairs may be missed. Every other row's pairs are found with certainty, from this row's side.
+        pairs may be missed. A pair of two rows that are not capped is found with certainty.
     """
 
     row: NDArray[np.int64]
@@ -61,7 +61,7 @@ class Cells:
     """
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
-        k, d = centroids.shape
+        d = centroids.shape[1]
         if d > MAX_DIMENSION:
             raise ValueError(f"at most {MAX_DIMENSION} dimensions, got {d}")
         self._gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))  # (k, k)

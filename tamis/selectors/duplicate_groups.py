@@ -14,10 +14,8 @@ import scipy.sparse
 import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
-from tamis import keys, nearest
+from tamis import keys
 from tamis.selectors import near_pairs
-
-_MEASURED = 8_192
 
 
 def forest(pairs: near_pairs.Pairs, n: int) -> near_pairs.Pairs:
@@ -34,8 +32,8 @@ def forest(pairs: near_pairs.Pairs, n: int) -> near_pairs.Pairs:
       Pairs with a < b, best first.
     """
     low, high = np.minimum(pairs.a, pairs.b), np.maximum(pairs.a, pairs.b)
-    order = np.lexsort((high, low, -pairs.cosine))
-    low, high, cosine = low[order], high[order], pairs.cosine[order]
+    order = np.lexsort((high, low, -pairs.similarity))
+    low, high, best = low[order], high[order], pairs.similarity[order]
     # A sparse matrix would add up a pair that is there twice.
     _, first = np.unique(low * n + high, return_index=True)
     first.sort()
@@ -43,7 +41,7 @@ def forest(pairs: near_pairs.Pairs, n: int) -> near_pairs.Pairs:
     graph = scipy.sparse.coo_array((place, (low[first], high[first])), (n, n))
     tree = scipy.sparse.csgraph.minimum_spanning_tree(graph.tocsr())
     kept = first[np.sort(tree.data).astype(np.int64) - 1]
-    return near_pairs.Pairs(low[kept], high[kept], cosine[kept])
+    return near_pairs.Pairs(low[kept], high[kept], best[kept])
 
 
 def groups(pairs: near_pairs.Pairs, n: int, threshold: float) -> NDArray[np.int64]:
@@ -54,7 +52,7 @@ def groups(pairs: near_pairs.Pairs, n: int, threshold: float) -> NDArray[np.int6
       n: Rows.
       threshold: At least the one the pairs were found at.
     """
-    near = pairs.cosine >= np.float32(threshold)
+    near = pairs.similarity >= np.float32(threshold)
     joined = scipy.sparse.coo_array(
         (np.ones(int(near.sum()), np.int8), (pairs.a[near], pairs.b[near])), (n, n)
     )
@@ -98,20 +96,20 @@ class Sweep(NamedTuple):
 
     Attributes:
       threshold: Shape (t,), as asked.
-      kept: Shape (t,), fraction of the rows.
+      kept: Shape (t,) int64, rows: one of each group, and those in none.
       example: Shape (t, e) int64: positions of the pairs just above each, the least alike first;
         -1 where there are fewer.
     """
 
     threshold: NDArray[np.float64]
-    kept: NDArray[np.float64]
+    kept: NDArray[np.int64]
     example: NDArray[np.int64]
 
 
 def sweep(
     tree: near_pairs.Pairs, n: int, thresholds: NDArray[np.float64], examples: int = 3
 ) -> Sweep:
-    """The fraction of rows kept at each threshold, with pairs to judge it by.
+    """How many rows each threshold keeps, with pairs to judge it by.
 
     Args:
       tree: The forest (each of its pairs at or above t makes the groups one fewer).
@@ -120,9 +118,9 @@ def sweep(
       examples: Pairs for each.
     """
     asked = np.asarray(thresholds, np.float64)
-    joined = np.searchsorted(-tree.cosine, -asked.astype(np.float32), side="right")
+    joined = np.searchsorted(-tree.similarity, -asked.astype(np.float32), side="right")
     example = joined[:, None] - 1 - np.arange(examples)
-    return Sweep(asked, 1.0 - joined / max(n, 1), np.maximum(example, -1))
+    return Sweep(asked, n - joined, np.maximum(example, -1))
 
 
 class Chains(NamedTuple):
@@ -144,7 +142,7 @@ def chains(representative: NDArray[np.int64], cosine: NDArray[np.float32]) -> Ch
 
     Args:
       representative: Of each row, shape (n,).
-      cosine: To it, shape (n,); see `cosines`.
+      cosine: To it, shape (n,); `near_pairs.cosine`.
     """
     kept, group, size = np.unique(representative, return_inverse=True, return_counts=True)
     lowest = np.full(len(kept), np.inf, np.float32)
@@ -152,14 +150,3 @@ def chains(representative: NDArray[np.int64], cosine: NDArray[np.float32]) -> Ch
     several = np.flatnonzero(size > 1)
     order = several[np.lexsort((kept[several], -size[several]))]
     return Chains(size[order], lowest[order], kept[order])
-
-
-def cosines(
-    x: NDArray[np.float32], y: NDArray[np.float32], other: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """The cosine of row i of `x` to row other[i] of `y`; unit rows. Memory O(8192 d)."""
-    out = np.empty(len(x), np.float32)
-    for start in range(0, len(x), _MEASURED):
-        part = slice(start, start + _MEASURED)
-        out[part] = np.minimum(nearest.row_dot(nearest.unit(x[part]), nearest.unit(y[other[part]])), 1)
-    return out

@@ -11,7 +11,7 @@ float64, row by row: a cosine has the same bits in any block, on any number of t
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import NamedTuple
 
@@ -34,12 +34,12 @@ class Pairs(NamedTuple):
     Attributes:
       a: Shape (p,) int64, a row.
       b: Shape (p,) int64, the other.
-      cosine: Shape (p,) float32, at least the threshold.
+      similarity: Shape (p,) float32, at least the threshold: a cosine here.
     """
 
     a: NDArray[np.int64]
     b: NDArray[np.int64]
-    cosine: NDArray[np.float32]
+    similarity: NDArray[np.float32]
 
 
 class Block(NamedTuple):
@@ -86,7 +86,7 @@ def within(rows: Block, threshold: float) -> Iterator[Pairs]:
         stop = min(max(1, _TILE // len(rest.x)), len(rest.x))
         for found in between(rest.at(slice(stop)), rest, threshold):
             once = found.a < found.b
-            yield Pairs(found.a[once] + start, found.b[once] + start, found.cosine[once])
+            yield Pairs(found.a[once] + start, found.b[once] + start, found.similarity[once])
         start += stop
 
 
@@ -99,9 +99,9 @@ def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
     for start in range(0, len(left.x), step):
         part = left.at(slice(start, start + step))
         a, b = _candidates(part, right, threshold)
-        cosine = _cosine(part.x, right.x, a, b)
-        near = cosine >= np.float32(threshold)
-        yield Pairs(a[near] + start, b[near], cosine[near])
+        similarity = cosine(part.x, right.x, a, b)
+        near = similarity >= np.float32(threshold)
+        yield Pairs(a[near] + start, b[near], similarity[near])
 
 
 def _candidates(
@@ -116,10 +116,10 @@ def _candidates(
     return np.divmod(found, max(len(right.x), 1))
 
 
-def _cosine(
+def cosine(
     x: NDArray[np.float32], y: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The cosine of row a[i] of `x` and row b[i] of `y`, summed in float64."""
+    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows, summed in float64."""
     out = np.empty(len(a), np.float32)
     for start in range(0, len(a), _MEASURED):
         part = slice(start, start + _MEASURED)
@@ -151,11 +151,12 @@ def near_pairs(
       workers: Threads.
 
     Returns:
-      The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): a pair of two
-      such rows may be missing, and no other.
+      The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): only a pair
+      with such a row may be missing.
     """
-    rows, visits = block(x, basis(centroids)), cells.Cells(centroids).visits(
-        x, own, threshold, probes
+    rows, visits = (
+        block(x, basis(centroids)),
+        cells.Cells(centroids).visits(x, own, threshold, probes),
     )
     members = _by_cell(np.arange(len(x)), own, len(centroids))
     visitors = _by_cell(visits.row, visits.cell, len(centroids))
@@ -182,15 +183,20 @@ def _in_cell(
 ) -> Iterator[Pairs]:
     here = rows.at(members)
     for p in within(here, threshold):
-        yield Pairs(members[p.a], members[p.b], p.cosine)
+        yield Pairs(members[p.a], members[p.b], p.similarity)
     for p in between(here, rows.at(visitors), threshold):
         a, b = members[p.a], visitors[p.b]
-        yield Pairs(np.minimum(a, b), np.maximum(a, b), p.cosine)
+        yield Pairs(np.minimum(a, b), np.maximum(a, b), p.similarity)
 
 
 def _once(parts: list[Pairs], n: int) -> Pairs:
     """A pair may have met in the cells of both its rows."""
+    found = joined(parts)
+    _, first = np.unique(found.a * n + found.b, return_index=True)
+    return Pairs(*(column[first] for column in found))
+
+
+def joined(parts: Iterable[Pairs]) -> Pairs:
+    """The pairs of all parts, in order."""
     none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-    a, b, cosine = (np.concatenate(columns) for columns in zip(none, *parts, strict=True))
-    _, first = np.unique(a * n + b, return_index=True)
-    return Pairs(a[first], b[first], cosine[first])
+    return Pairs(*(np.concatenate(columns) for columns in zip(none, *parts, strict=True)))

@@ -4,11 +4,12 @@ import difflib
 from importlib import metadata
 
 from tamis import errors
-from tamis.selectors import protocol, top_k, uniform
+from tamis.selectors import protocol, semantic_duplicates, top_k, uniform
 
 GROUP = "tamis.selectors"
 
 SELECTORS: dict[str, type[protocol.Selector]] = {
+    "semantic_duplicates": semantic_duplicates.SemanticDuplicates,
     "top_k": top_k.TopK,
     "uniform": uniform.Uniform,
 }

@@ -1,8 +1,9 @@
 """SemDeDup as published (Abbas et al. 2023), to compare with and to read its results.
 
 In each cluster rows are ordered by their similarity to the centroid, the least alike first
-("hard", §3) or last ("easy"); M_j = max_{i<j} <x_i, x_j>, and row j is removed if M_j > 1 - epsilon.
-M compares with removed rows too, so a chain leaves one row; and nothing is compared across clusters.
+("hard", §3) or last ("easy"); M_j = max_{i<j} <x_i, x_j>, and row j is removed if M_j exceeds
+1 - epsilon. M compares with removed rows too, so a chain leaves one row; and nothing is compared
+across clusters.
 """
 
 from typing import Literal
