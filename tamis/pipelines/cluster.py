@@ -11,7 +11,7 @@ from tamis.pipelines import engine, sample, session, view
 from tamis.schemas import clusters as schema
 from tamis.schemas import embeddings, shards
 
-VERSION = 2
+VERSION = 3
 
 
 def cluster(run: session.Session) -> None:
