@@ -193,7 +193,7 @@ def _once(parts: list[Pairs], n: int) -> Pairs:
     """A pair may have met in the cells of both its rows."""
     found = joined(parts)
     _, first = np.unique(found.a * n + found.b, return_index=True)
-    return Pairs(*(column[first] for column in found))
+    return Pairs(found.a[first], found.b[first], found.similarity[first])
 
 
 def joined(parts: Iterable[Pairs]) -> Pairs:
