@@ -12,9 +12,9 @@ from tamis.pipelines import chain, meet, near, select, verify
 from tamis.schemas import embeddings
 
 THRESHOLD = 0.8
-SMALL = {"block_rows": 16, "threshold": THRESHOLD}
+SMALL = {"block_rows": 30, "threshold": THRESHOLD}
 STAGES = ("ingest", "embed", "cluster", "score", "dedup")
-ALL = tuple(chain.STAGES)[:-1]
+ALL = tuple(chain.STAGES)[:-1]  # what check measures is no concern of this file
 
 
 def write(path, rows):
@@ -25,7 +25,7 @@ def write(path, rows):
 def copied_corpus(tmp_path_factory, paragraphs):
     """Both sources with exact copies, one row in ten, and near ones, one in five."""
     folder, rng = tmp_path_factory.mktemp("near"), np.random.default_rng(3)
-    for name, kind, n in (("near", "doc", 120), ("far", "comment", 480)):
+    for name, kind, n in (("near", "doc", 60), ("far", "comment", 180)):
         rows = paragraphs[kind][:n]
         copies = [rows[i] for i in rng.integers(0, n, n // 10)]
         changed = []
@@ -41,7 +41,8 @@ def copied_corpus(tmp_path_factory, paragraphs):
 def settled(copied_corpus, configured):
     def settle(run, folder=copied_corpus, **changes):
         paths = {n: {"path": str(folder / f"{n}.jsonl")} for n in ("near", "far")}
-        return configured(run, **{"sources": paths, "dedup": SMALL, **changes})
+        base = {"sources": paths, "dedup": SMALL, "cluster": {"k": 4}, "plan": {"budgets": [100]}}
+        return configured(run, **{**base, **changes})
 
     return settle
 
@@ -112,15 +113,15 @@ def test_groups_are_those_of_a_flood_over_all_pairs(done):
                 assert r["dup_cosine"] == pytest.approx(cosine, abs=1e-6)
             else:
                 assert r["dup_cosine"] is None
-    assert several > 60
+    assert several > 30
 
 
 def test_the_work_was_cut_into_blocks(done):
     """Or this file shows nothing: some cells are above the cap."""
-    sizes = np.zeros(8, int)
+    sizes = np.zeros(4, int)
     for path in (done / "duplicates").glob("*.parquet"):
-        sizes += np.bincount(pq.read_table(done / "clusters" / path.name)["cluster"], minlength=8)
-    assert sizes.max() > 3 * SMALL["block_rows"]
+        sizes += np.bincount(pq.read_table(done / "clusters" / path.name)["cluster"], minlength=4)
+    assert sizes.max() > 2 * SMALL["block_rows"]
 
 
 def test_other_shards_keep_the_same_rows(done, settled, tmp_path):
@@ -155,7 +156,7 @@ def undone(done, tmp_path):
 
 
 def test_many_rounds_and_threads_give_the_same_bytes(done, undone, settled, monkeypatch):
-    monkeypatch.setattr(near, "_ROUND_BYTES", 100_000)
+    monkeypatch.setattr(near, "_ROUND_BYTES", 300_000)
     monkeypatch.setattr(meet, "_OPEN_PAIRS", 5)
     args = ("--direct_num_workers=5", "--direct_running_mode=multi_threading")
     chain.run(settled(undone), stages=("dedup",), args=args)
@@ -183,13 +184,13 @@ def test_copies_are_in_no_manifest_and_rows_balance(done, settled):
             assert b.duplicate == sum(r["dup_of"] is not None for r in rows)
         said = []
         verify.verify(here, said.append)
-        assert any(line.startswith("dedup: 14 sidecars") for line in said)
+        assert any(line.startswith("dedup: 8 sidecars") for line in said)
         assert "dedup: 1 files are as they were written" in said
 
 
 def test_the_ledger_tells_what_every_threshold_merges(done):
     entry = json.loads((done / "run.json").read_text())["stages"]["dedup"]
-    rows = [r for r in table(done)]
+    rows = table(done)
     unique = list({r["uid"]: r["x"] for r in rows}.values())
     for t, merged in zip(entry["thresholds"], entry["merged"], strict=True):
         assert merged == len(unique) - len(np.unique(flood(np.stack(unique), t)))
