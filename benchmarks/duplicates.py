@@ -8,8 +8,8 @@
   compared on two threads.
 - **planted**, **sphere**: 100,000 x 256 made-up vectors with near-copies
   (`benchmarks.near_copies`), and as many from the uniform sphere, which no clustering helps.
-- **large**: as many, and ten times as many, of the first kind. Recall is over the planted pairs, and over all pairs of
-  2,000 rows with the others, by brute force.
+- **large**: as many, and ten times as many, of the first kind. Recall is over the planted pairs,
+  and over all pairs of 2,000 rows with the others, by brute force.
 - **labels**: licence texts that share a licence key are variants of one text: how many pairs share
   it, at several cosines and by MinHash.
 

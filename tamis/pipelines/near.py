@@ -21,7 +21,7 @@ from tamis.schemas import near as schema
 from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
 
 VERSION = 1
-_ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
+ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
 
 _MEETING = pa.schema(
     [
@@ -96,7 +96,7 @@ def _find(run: session.Session, seen: view.View) -> pa.Table:
     members, visitors, capped = _counted(job, run.entry("cluster")["k"])
     row_bytes = _row_bytes(job)
     plan = blocks.blocks(
-        members, visitors, cap=section.block_rows, shuffled=_ROUND_BYTES // row_bytes
+        members, visitors, cap=section.block_rows, shuffled=ROUND_BYTES // row_bytes
     )
     for turn in range(plan.rounds):
         _round(run, job, plan, turn)

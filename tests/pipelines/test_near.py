@@ -156,7 +156,7 @@ def undone(done, tmp_path):
 
 
 def test_many_rounds_and_threads_give_the_same_bytes(done, undone, settled, monkeypatch):
-    monkeypatch.setattr(near, "_ROUND_BYTES", 300_000)
+    monkeypatch.setattr(near, "ROUND_BYTES", 300_000)
     monkeypatch.setattr(meet, "_OPEN_PAIRS", 5)
     args = ("--direct_num_workers=5", "--direct_running_mode=multi_threading")
     chain.run(settled(undone), stages=("dedup",), args=args)
