@@ -125,7 +125,8 @@ class Write(beam.DoFn):
             cosine[near] = near_pairs.cosine(x, self._x, np.arange(len(near)), other)
         place = schema.parts(kept[copies])
         table = duplicates.table(count, copies, place, cosine[copies], self._groups.names)
-        return table, {duplicates.COPIES: str(len(copies)), duplicates.NEAR: str(len(near))}
+        unlike = int(np.sum(first[copies] == own[copies]))
+        return table, {duplicates.COPIES: str(len(copies)), duplicates.NEAR: str(unlike)}
 
     def _first(self, dup_of: pa.ChunkedArray, own: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the first exact copy of each row is."""

@@ -5,6 +5,7 @@ and keeps of each block the spanning forest of its pairs. What is left is one ed
 has a better one: `near/edges-<digest>.parquet`, from which every threshold can be read.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -68,7 +69,9 @@ def facts(run: session.Session) -> dict:
     with storage.open_read(storage.join(run.root, where)) as file:
         table = pq.read_table(file)
     rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
-    thresholds = np.round(np.arange(run.config.dedup.lowest, 1.0, 0.01), 4)
+    section = run.config.dedup
+    hundredths = np.arange(math.ceil(100 * section.lowest), 100) / 100
+    thresholds = np.unique([section.lowest, *hundredths, section.threshold or 1.0])
     pairs = near_pairs.Pairs(*(table[c].to_numpy() for c in ("a_row", "b_row", schema.COSINE)))
     swept = duplicate_groups.sweep(pairs, rows, thresholds)
     return {
