@@ -6,8 +6,10 @@ of p + 1 coordinates, Cauchy-Schwarz on what B leaves out gives
 
     <x, y>  <=  <s(x), s(y)>
 
-so a pair whose screen is below the threshold is no near pair. The few that pass are measured in
-float64, row by row: a cosine has the same bits in any block, on any number of threads.
+so a pair whose screen is below the threshold is no near pair. The few that pass are measured, in
+float64. Rows are rounded to multiples of 2^-24 first (as fine as float32), so that every partial
+sum of a product of two is a multiple of 2^-48 below 2: float64 holds it exactly, in any order. A
+cosine therefore has the same bits in any block, by any BLAS, on any number of threads.
 """
 
 import math
@@ -23,9 +25,10 @@ from tamis.selectors import cells
 
 SCREEN = 31  # directions; with the rest's norm 32 coordinates, an eighth of a product at d = 256
 _ROUNDOFF = 2.0**-24
+_GRID = np.float32(2.0**24)
 _TILE = 1 << 20  # products at a time, 4 MiB
 _MEASURED = 8_192  # pairs gathered at a time
-_CROWDED = 32  # a tile where more than one in this many passes the screen is multiplied out first
+_CROWDED = 64  # a tile where more than one in this many passes the screen is multiplied out
 
 
 class Pairs(NamedTuple):
@@ -46,7 +49,7 @@ class Block(NamedTuple):
     """Rows ready to be compared.
 
     Attributes:
-      x: Shape (n, d) float32, unit rows.
+      x: Shape (n, d) float32, unit rows, multiples of 2^-24.
       screens: Shape (n, p + 1) float32, `s(x)`.
     """
 
@@ -75,7 +78,12 @@ def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
     kept = x @ directions
     lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
     rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
-    return Block(x, np.column_stack([kept, rest]).astype(np.float32))
+    return Block(on_grid(x), np.column_stack([kept, rest]).astype(np.float32))
+
+
+def on_grid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows rounded to multiples of 2^-24."""
+    return np.rint(x * _GRID) / _GRID
 
 
 def within(rows: Block, threshold: float) -> Iterator[Pairs]:
@@ -98,34 +106,35 @@ def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
     step = max(1, _TILE // max(len(right.x), 1))
     for start in range(0, len(left.x), step):
         part = left.at(slice(start, start + step))
-        a, b = _candidates(part, right, threshold)
-        similarity = cosine(part.x, right.x, a, b)
-        near = similarity >= np.float32(threshold)
-        yield Pairs(a[near] + start, b[near], similarity[near])
+        found = _tile(part, right, threshold)
+        yield Pairs(found.a + start, found.b, found.similarity)
 
 
-def _candidates(
-    left: Block, right: Block, threshold: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs that may be near: no near pair is left out."""
+def _tile(left: Block, right: Block, threshold: float) -> Pairs:
     least = np.float32(threshold - 8.0 * (left.x.shape[1] + 3) * _ROUNDOFF)
     product = left.screens @ right.screens.T
-    found = np.flatnonzero(product.ravel() >= least)
-    if len(found) * _CROWDED > product.size:
-        found = np.flatnonzero((left.x @ right.x.T).ravel() >= least)
-    return np.divmod(found, max(len(right.x), 1))
+    place = np.flatnonzero(product.ravel() >= least)
+    if len(place) * _CROWDED > product.size:
+        exact = (left.x.astype(np.float64) @ right.x.astype(np.float64).T).astype(np.float32)
+        place = np.flatnonzero(exact.ravel() >= np.float32(threshold))
+        a, b = np.divmod(place, len(right.x))
+        return Pairs(a, b, np.minimum(exact.ravel()[place], 1))
+    a, b = np.divmod(place, max(len(right.x), 1))
+    similarity = cosine(left.x, right.x, a, b)
+    near = similarity >= np.float32(threshold)
+    return Pairs(a[near], b[near], similarity[near])
 
 
 def cosine(
     x: NDArray[np.float32], y: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows, summed in float64."""
+    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows on the grid."""
     out = np.empty(len(a), np.float32)
     for start in range(0, len(a), _MEASURED):
         part = slice(start, start + _MEASURED)
         wide = x[a[part]].astype(np.float64), y[b[part]].astype(np.float64)
-        out[part] = np.minimum(nearest.row_dot(*wide), 1.0)
-    return out
+        out[part] = nearest.row_dot(*wide)
+    return np.minimum(out, 1)
 
 
 def near_pairs(
