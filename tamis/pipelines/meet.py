@@ -171,7 +171,7 @@ class Compare(beam.DoFn):
         *,
         inside: bool,
     ) -> near_pairs.Pairs:
-        here, there, n = rows.at(left), rows.at(right), len(rows.x)
+        here, there, n = rows.at(left), rows.at(right), len(rows)
         found: list[near_pairs.Pairs] = []
         if inside:
             for p in near_pairs.within(here, self._job.threshold):

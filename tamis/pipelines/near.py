@@ -156,7 +156,7 @@ class Visit(beam.DoFn):
         for alone, batch in _alone(self._job, shard, (embeddings.EMBEDDING, clusters.CLUSTER)):
             x = meet.unit(batch)[alone]
             own = batch.column(clusters.CLUSTER).to_numpy()[alone]
-            seen = self._cells.visits(x, own, self._job.threshold, self._job.probes)
+            seen = self._cells.visits(x, self._job.threshold, own=own, probes=self._job.probes)
             row = np.concatenate([alone, alone[seen.row]]) + start
             member = np.arange(len(row)) < len(alone)
             capped = np.concatenate([seen.capped, seen.capped[seen.row]])

@@ -18,6 +18,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from tamis import nearest
+
 PROBES = 16
 _ROWS = 8_192
 # Coordinates are rounded to this grid. Then every sum in a product of two rows is an integer below
@@ -31,12 +33,14 @@ class Visits(NamedTuple):
     """Cells other than its own that rows must be compared in.
 
     Attributes:
-      row: Shape (v,) int64, ascending.
+      own: Shape (n,) int32, the cell each row is in.
+      row: Shape (v,) int64, ascending, the rows that visit.
       cell: Shape (v,) int32.
       capped: Shape (n,) bool: the row has more near borders than it may visit, and some of its
         pairs may be missed. A pair of two rows that are not capped is found with certainty.
     """
 
+    own: NDArray[np.int32]
     row: NDArray[np.int64]
     cell: NDArray[np.int32]
     capped: NDArray[np.bool_]
@@ -71,40 +75,49 @@ class Cells:
         self._slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
 
     def visits(
-        self, x: NDArray[np.float32], own: NDArray[np.int32], threshold: float, probes: int = PROBES
+        self,
+        x: NDArray[np.float32],
+        threshold: float,
+        *,
+        own: NDArray[np.int32] | None = None,
+        probes: int = PROBES,
     ) -> Visits:
         """Where the rows of `x` must be compared.
 
         Args:
           x: Shape (n, d), unit rows.
-          own: Shape (n,), the nearest centroid of each.
           threshold: The cosine of a near pair, above -1.
+          own: Shape (n,), the nearest centroid of each, where that is known.
           probes: Cells a row may visit beside its own; the nearest centroids first.
         """
-        parts = [
-            self._block(x[i : i + _ROWS], own[i : i + _ROWS], threshold, probes)
-            for i in range(0, len(x), _ROWS)
-        ]
-        row = [p.row + i * _ROWS for i, p in enumerate(parts)]
-        return Visits(
-            np.concatenate([np.zeros(0, np.int64), *row]),
-            np.concatenate([np.zeros(0, np.int32), *(p.cell for p in parts)]),
-            np.concatenate([np.zeros(0, bool), *(p.capped for p in parts)]),
-        )
+
+        def block(part: slice) -> Visits:
+            return self._block(x[part], threshold, None if own is None else own[part], probes)
+
+        none = Visits(*(np.zeros(0, t) for t in (np.int32, np.int64, np.int32, bool)))
+        parts = [none, *nearest.in_blocks(block, len(x), _ROWS)]
+        row = [p.row + max(i - 1, 0) * _ROWS for i, p in enumerate(parts)]
+        home, _, cell, capped = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Visits(home, np.concatenate(row), cell, capped)
 
     def _block(
-        self, x: NDArray[np.float32], own: NDArray[np.int32], threshold: float, probes: int
+        self,
+        x: NDArray[np.float32],
+        threshold: float,
+        own: NDArray[np.int32] | None,
+        probes: int,
     ) -> Visits:
         k = self._index.ntotal
         asked = min(probes + 2, k)  # its own, and one to see whether there are more
         score, cell = self._index.search(_grid(x), asked)
+        home = cell[:, 0].astype(np.int32) if own is None else own
         short = (score[:, :1] - score) / _GRID**2  # of the best, which may be a hair off `own`
-        near = short <= radius(threshold) * self._gap[own[:, None], cell] + self._slack
-        near &= cell != own[:, None]
+        near = short <= radius(threshold) * self._gap[home[:, None], cell] + self._slack
+        near &= cell != home[:, None]
         capped = near.sum(axis=1) > probes
         near &= np.cumsum(near, axis=1) <= probes
         row, place = np.nonzero(near)
-        return Visits(row, cell[row, place].astype(np.int32), capped)
+        return Visits(home, row, cell[row, place].astype(np.int32), capped)
 
 
 def _grid(x: NDArray[np.float32]) -> NDArray[np.float32]:

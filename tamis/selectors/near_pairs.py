@@ -12,6 +12,7 @@ sum of a product of two is a multiple of 2^-48 below 2: float64 holds it exactly
 cosine therefore has the same bits in any block, by any BLAS, on any number of threads.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -45,19 +46,25 @@ class Pairs(NamedTuple):
     similarity: NDArray[np.float32]
 
 
-class Block(NamedTuple):
-    """Rows ready to be compared.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows of a matrix, ready to be compared. Only screens are copied.
 
     Attributes:
-      x: Shape (n, d) float32, unit rows, multiples of 2^-24.
-      screens: Shape (n, p + 1) float32, `s(x)`.
+      x: Shape (m, d) float32, unit rows, multiples of 2^-24.
+      rows: Shape (n,) int64, rows of `x`.
+      screens: Shape (n, p + 1) float32, `s` of those rows.
     """
 
     x: NDArray[np.float32]
+    rows: NDArray[np.int64]
     screens: NDArray[np.float32]
 
-    def at(self, rows: slice | NDArray[np.int64]) -> "Block":
-        return Block(self.x[rows], self.screens[rows])
+    def at(self, part: slice | NDArray[np.int64]) -> "Block":
+        return Block(self.x, self.rows[part], self.screens[part])
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def basis(centroids: NDArray[np.float32], directions: int = SCREEN) -> NDArray[np.float32]:
@@ -78,20 +85,24 @@ def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
     kept = x @ directions
     lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
     rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
-    return Block(on_grid(x), np.column_stack([kept, rest]).astype(np.float32))
+    screens = np.concatenate([kept, rest[:, None].astype(np.float32)], axis=1)
+    return Block(on_grid(x), np.arange(len(x)), screens)
 
 
 def on_grid(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows rounded to multiples of 2^-24."""
-    return np.rint(x * _GRID) / _GRID
+    found = x * _GRID
+    np.rint(found, out=found)
+    found *= 1 / _GRID
+    return found
 
 
 def within(rows: Block, threshold: float) -> Iterator[Pairs]:
-    """Near pairs of the rows of a block, a < b, tile by tile."""
+    """Near pairs of the rows of a block, by their places in it, a < b, tile by tile."""
     start = 0
-    while start < len(rows.x):
+    while start < len(rows):
         rest = rows.at(slice(start, None))
-        stop = min(max(1, _TILE // len(rest.x)), len(rest.x))
+        stop = min(max(1, _TILE // len(rest)), len(rest))
         for found in between(rest.at(slice(stop)), rest, threshold):
             once = found.a < found.b
             yield Pairs(found.a[once] + start, found.b[once] + start, found.similarity[once])
@@ -103,10 +114,9 @@ def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
 
     Time n m (p + 1), and d for each pair that passes the screen; memory `_TILE` products.
     """
-    step = max(1, _TILE // max(len(right.x), 1))
-    for start in range(0, len(left.x), step):
-        part = left.at(slice(start, start + step))
-        found = _tile(part, right, threshold)
+    step = max(1, _TILE // max(len(right), 1))
+    for start in range(0, len(left), step):
+        found = _tile(left.at(slice(start, start + step)), right, threshold)
         yield Pairs(found.a + start, found.b, found.similarity)
 
 
@@ -115,12 +125,13 @@ def _tile(left: Block, right: Block, threshold: float) -> Pairs:
     product = left.screens @ right.screens.T
     place = np.flatnonzero(product.ravel() >= least)
     if len(place) * _CROWDED > product.size:
-        exact = (left.x.astype(np.float64) @ right.x.astype(np.float64).T).astype(np.float32)
-        place = np.flatnonzero(exact.ravel() >= np.float32(threshold))
-        a, b = np.divmod(place, len(right.x))
-        return Pairs(a, b, np.minimum(exact.ravel()[place], 1))
-    a, b = np.divmod(place, max(len(right.x), 1))
-    similarity = cosine(left.x, right.x, a, b)
+        wide = (side.x[side.rows].astype(np.float64) for side in (left, right))
+        exact = np.matmul(next(wide), next(wide).T).astype(np.float32).ravel()
+        place = np.flatnonzero(exact >= np.float32(threshold))
+        a, b = np.divmod(place, len(right))
+        return Pairs(a, b, np.minimum(exact[place], 1))
+    a, b = np.divmod(place, max(len(right), 1))
+    similarity = cosine(left.x, right.x, left.rows[a], right.rows[b])
     near = similarity >= np.float32(threshold)
     return Pairs(a[near], b[near], similarity[near])
 
@@ -142,7 +153,6 @@ def near_pairs(
     threshold: float,
     *,
     centroids: NDArray[np.float32],
-    own: NDArray[np.int32],
     probes: int = cells.PROBES,
     workers: int = 1,
 ) -> tuple[Pairs, NDArray[np.bool_]]:
@@ -155,7 +165,6 @@ def near_pairs(
       x: Shape (n, d), unit rows.
       threshold: A cosine, above -1.
       centroids: Shape (k, d), unit rows; any will do, and good ones are fast.
-      own: Shape (n,), the nearest centroid of each row.
       probes: Cells a row may visit beside its own.
       workers: Threads.
 
@@ -163,11 +172,9 @@ def near_pairs(
       The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): only a pair
       with such a row may be missing.
     """
-    rows, visits = (
-        block(x, basis(centroids)),
-        cells.Cells(centroids).visits(x, own, threshold, probes),
-    )
-    members = _by_cell(np.arange(len(x)), own, len(centroids))
+    rows = block(x, basis(centroids))
+    visits = cells.Cells(centroids).visits(x, threshold, probes=probes)
+    members = _by_cell(np.arange(len(x)), visits.own, len(centroids))
     visitors = _by_cell(visits.row, visits.cell, len(centroids))
 
     def compare(cell: int) -> list[Pairs]:

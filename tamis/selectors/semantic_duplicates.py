@@ -10,6 +10,8 @@ from tamis import clusters, nearest
 from tamis.schemas import columns, embeddings, scores, uids
 from tamis.selectors import cells, duplicate_groups, near_pairs, top_k
 
+_SAMPLE = 64  # rows to fit on, for each cell: any cells are correct, and these are cheap
+
 
 @dataclasses.dataclass(frozen=True)
 class SemanticDuplicates:
@@ -53,8 +55,7 @@ def _groups(x: NDArray[np.float32], threshold: float, probes: int) -> NDArray[np
     if not len(x):
         return np.zeros(0, np.int64)
     k = clusters.default_k(len(x))
-    sample = x[: clusters.default_sample(k)]  # by uid, which is a hash
+    sample = x[: _SAMPLE * k]  # by uid, which is a hash
     centroids = clusters.fit(sample, k, iterations=5, seed=0)
-    own = clusters.assign(x, centroids).neighbour
-    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, own=own, probes=probes)
+    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, probes=probes)
     return duplicate_groups.groups(found, len(x), threshold)

@@ -37,8 +37,7 @@ def brute(x, threshold):
 
 def pairs(x, threshold, k, **options):
     centroids = clusters.fit(x, k, iterations=4, seed=1)
-    own = clusters.assign(x, centroids).neighbour
-    return near_pairs.near_pairs(x, threshold, centroids=centroids, own=own, **options)
+    return near_pairs.near_pairs(x, threshold, centroids=centroids, **options)
 
 
 def as_dict(found):
@@ -68,8 +67,7 @@ def test_pairs_are_those_of_the_double_loop_whatever_the_clusters(k, threshold):
 def test_no_pair_is_missed_in_any_space(n, d, k, threshold, seed):
     x = planted(n, d, seed=seed)
     centroids = unit(np.random.default_rng(seed).standard_normal((k, d)))  # not fitted to x
-    own = clusters.assign(x, centroids).neighbour
-    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, own=own, probes=k)
+    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, probes=k)
     assert set(as_dict(found)) == set(brute(x, threshold))
 
 
@@ -127,9 +125,18 @@ def test_copies_of_one_row_are_all_pairs_of_cosine_one():
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_rows_have_no_pairs(n):
     x = planted(5, 8)[:n]
-    own = np.zeros(n, np.int32)
-    found, capped = near_pairs.near_pairs(x, 0.9, centroids=planted(1, 8), own=own)
+    found, capped = near_pairs.near_pairs(x, 0.9, centroids=planted(1, 8))
     assert (len(found.a), len(capped)) == (0, n)
+
+
+def test_rows_whose_cell_is_known_visit_the_same_cells():
+    x, centroids = planted(300, 16), planted(9, 16, seed=3)
+    own = clusters.assign(x, centroids).neighbour
+    known, found = (cells.Cells(centroids).visits(x, 0.8, own=o) for o in (own, None))
+    agreed = found.own == own  # all but ties that the grid cannot tell
+    assert agreed.mean() > 0.98
+    for one, other in zip(known[1:3], found[1:3], strict=True):
+        np.testing.assert_array_equal(one[agreed[known.row]], other[agreed[found.row]])
 
 
 def test_wide_rows_are_refused_where_the_grid_could_not_hold_their_products():
