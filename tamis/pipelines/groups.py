@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import artifacts, sidecars, storage
-from tamis.pipelines import engine, meet, session, view
+from tamis.pipelines import engine, meet, near, session, view
 from tamis.schemas import duplicates, embeddings, shards
 from tamis.schemas import near as schema
 from tamis.selectors import duplicate_groups, near_pairs
@@ -46,9 +46,8 @@ def decide(run: session.Session, edges: pa.Table, folder: str) -> Groups:
     names = tuple(s.name for s in run.cut("supply"))
     threshold = np.float32(run.config.dedup.threshold)
     graph = schema.graph(edges.filter(pc.greater_equal(edges[schema.COSINE], pa.scalar(threshold))))
-    pairs, n = near_pairs.Pairs(graph.a, graph.b, graph.cosine), graph.nodes.num_rows
     where, hi, lo, score, count = (graph.nodes[name].to_numpy() for name in schema.NODE)
-    group = duplicate_groups.groups(pairs, n, float(threshold))
+    group = duplicate_groups.groups(near.pairs(graph), graph.nodes.num_rows, float(threshold))
     stands = duplicate_groups.representatives(group, score, np.stack([hi, lo], axis=1))
     rows = duplicate_groups.weights(stands, count)[stands]
     kept = np.unique(where[stands])

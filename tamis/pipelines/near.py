@@ -59,26 +59,33 @@ def edges(run: session.Session, seen: view.View) -> pa.Table:
     url = storage.join(run.root, place(digest(run)))
     if not storage.exists(url):
         storage.write_atomic(url, sidecars.encode(_find(run, seen), {}))
-    with storage.open_read(url) as file:
+    return read(run)
+
+
+def read(run: session.Session) -> pa.Table:
+    """The edges of a run whose dedup stage has begun to write."""
+    with storage.open_read(storage.join(run.root, place(digest(run)))) as file:
         return pq.read_table(file)
 
 
+def pairs(graph: schema.Graph) -> near_pairs.Pairs:
+    """Its edges as pairs of nodes."""
+    return near_pairs.Pairs(graph.a, graph.b, graph.cosine)
+
+
 def facts(run: session.Session) -> dict:
-    """For the ledger: what every threshold would keep, with pairs to judge it by."""
-    where = place(digest(run))
-    with storage.open_read(storage.join(run.root, where)) as file:
-        table = pq.read_table(file)
-    rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
-    section = run.config.dedup
+    """For the ledger: how many rows each threshold would merge."""
+    table, section = read(run), run.config.dedup
     hundredths = np.arange(math.ceil(100 * section.lowest), 100) / 100
     thresholds = np.unique([section.lowest, *hundredths, section.threshold or 1.0])
-    pairs = near_pairs.Pairs(*(table[c].to_numpy() for c in ("a_row", "b_row", schema.COSINE)))
-    swept = duplicate_groups.sweep(pairs, rows, thresholds)
+    graph = schema.graph(table)
+    n = graph.nodes.num_rows
+    swept = duplicate_groups.sweep(pairs(graph), n, thresholds)
     return {
-        "files": session.digests(run.root, (where,)),
+        "files": session.digests(run.root, (place(digest(run)),)),
         "capped": int(table.schema.metadata[schema.CAPPED.encode()]),
         "thresholds": thresholds.tolist(),
-        "merged": (rows - swept.kept).tolist(),
+        "merged": (n - swept.kept).tolist(),
     }
 
 

@@ -138,7 +138,7 @@ class Dedup(Part):
     )
     floor: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
         None,
-        description="Lowest cosine kept to try other thresholds on; default threshold - 0.1",
+        description="Lowest cosine kept to try thresholds on; default a multiple of 0.05 below it",
     )
     probes: Positive = Field(
         16, description="Clusters a row is compared in beside its own, where their border is near"
@@ -158,7 +158,8 @@ class Dedup(Part):
         """The cosine down to which pairs are kept."""
         if self.floor is not None:
             return self.floor
-        return max(round((self.threshold or 1.0) - 0.1, 4), 0.05)
+        below = round(20 * ((self.threshold or 1.0) - 0.04), 9)
+        return max(math.floor(below) / 20, 0.05)
 
 
 class Pilot(Part):

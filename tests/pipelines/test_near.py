@@ -12,7 +12,7 @@ from tamis.pipelines import chain, meet, near, select, verify
 from tamis.schemas import embeddings
 
 THRESHOLD = 0.8
-SMALL = {"block_rows": 30, "threshold": THRESHOLD}
+SMALL = {"block_rows": 30, "threshold": THRESHOLD, "floor": 0.7}
 STAGES = ("ingest", "embed", "cluster", "score", "dedup")
 ALL = tuple(chain.STAGES)[:-1]  # what check measures is no concern of this file
 
@@ -204,7 +204,7 @@ def test_another_threshold_compares_nothing_again(done, tmp_path, settled, monke
     shutil.copytree(done, root)
     edges = outputs(root)
     monkeypatch.setattr(meet, "Meet", None)
-    again = {**SMALL, "threshold": 0.9, "floor": 0.7}
+    again = {**SMALL, "threshold": 0.9}
     with pytest.raises(errors.ArtifactError, match="stage 'dedup' is stale"):
         chain.run(settled(root, dedup=again), stages=("dedup",))
     chain.run(settled(root, dedup=again), stages=("dedup",), redo=True)
@@ -236,6 +236,13 @@ def test_a_pool_without_near_copies_and_empty_shards(configured, tmp_path, corpu
     document = configured(tmp_path / "run", sources=names, dedup={"threshold": 0.9999})
     chain.run(document, stages=STAGES)
     assert all(r["dup_of"] is None and r["dup_count"] == 1 for r in table(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "lowest"), [(0.99, 0.95), (0.95, 0.9), (0.94, 0.9), (0.93, 0.85), (0.06, 0.05)]
+)
+def test_the_floor_is_a_round_number_some_way_below(configured, tmp_path, threshold, lowest):
+    assert configured(tmp_path / "run", dedup={"threshold": threshold}).dedup.lowest == lowest
 
 
 @pytest.mark.parametrize(
