@@ -12,7 +12,7 @@ from tamis.schemas import clusters as schema
 from tamis.schemas import columns, embeddings, shards
 from tamis.schemas import geometry as geometry_schema
 
-VERSION = 2
+VERSION = 3
 _DESCRIBED = 4_096  # rows of the sample that facts are of: a second's work
 _SHARP = 1_000  # of them for the label sharpness, as in its paper
 

@@ -51,6 +51,10 @@ class View:
     max_text_bytes: int = sources.MAX_TEXT_BYTES
     dimension: int = 0
 
+    def having(self, folder: str, inputs: str) -> "View":
+        """The same, with a folder that its stage has written and not yet committed."""
+        return dataclasses.replace(self, made=(*self.made, (folder, inputs)))
+
     def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
         """What the sidecar of `shard` in `folder` must have been made from."""
         aligned = sidecars.stamp_of(self.root, index.FOLDER, shard).index

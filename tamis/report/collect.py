@@ -6,7 +6,7 @@ import yaml
 
 from tamis import artifacts, storage
 from tamis.pipelines import check, pilot, plan, score, session, verify
-from tamis.report import examples, facts
+from tamis.report import examples, facts, near_copies
 from tamis.schemas import config, geometry, measurements
 from tamis.schemas import plan as schema
 
@@ -30,6 +30,7 @@ def gather(run: session.Session) -> facts.Facts:
         pilots=_pilots(run, made),
         contrasts=shown,
         sampled=sampled,
+        near=near_copies.find(run),
         balance=tuple(verify.balance(run)),
         intake=_intake(run),
         ends=_ends(run),

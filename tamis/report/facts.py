@@ -60,6 +60,27 @@ class Contrast:
 
 
 @dataclasses.dataclass(frozen=True)
+class NearCopies:
+    """Rows that are like another, where the run looked for them.
+
+    Attributes:
+      threshold: The cosine it merges at.
+      rows: Of the supply.
+      near: Those left out, exact copies not counted.
+      capped: Rows that could not be compared everywhere.
+      merged: Threshold and how many rows it would leave out, ascending.
+      pairs: Pairs just above some thresholds, one row on either side.
+    """
+
+    threshold: float
+    rows: int
+    near: int
+    capped: int
+    merged: tuple[tuple[float, int], ...]
+    pairs: tuple[Contrast, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Intake:
     """What ingest took from one source.
 
@@ -87,6 +108,7 @@ class Facts:
       pilots: Pilots on single strata, in the order of the strata, larger supply first.
       contrasts: Examples.
       sampled: Whether examples come from a part of the shards.
+      near: Near-copies; None where only exact ones were sought.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
       ends: Scorer of the tiers, which end of its difficulty is kept, and why.
@@ -104,6 +126,7 @@ class Facts:
     pilots: tuple[Curve, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     sampled: bool = False
+    near: NearCopies | None = None
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
     ends: tuple[tuple[str, str, str], ...] = ()
