@@ -1,8 +1,7 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import get_args
 
 import apache_beam as beam
@@ -10,12 +9,22 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, fits, folding, guard, session, view
+from tamis.pipelines import (
+    engine,
+    evaluations,
+    fits,
+    fitted,
+    folding,
+    guard,
+    pool_facts,
+    session,
+    view,
+)
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import pruning
 
-VERSION = 1
+VERSION = 2
 ARTIFACTS = "artifacts"
 
 
@@ -25,7 +34,7 @@ def score(run: session.Session) -> None:
     Raises:
       ConfigError: a scorer is unknown or its options are wrong.
     """
-    for name in run.config.score:
+    for name in sorted(run.config.score, key=lambda name: _scores_of(run, name) != []):
         _score(run, name)
 
 
@@ -39,7 +48,7 @@ def _score(run: session.Session, name: str) -> None:
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
+    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -84,7 +93,7 @@ def _paths(run: session.Session, name: str) -> dict[str, str]:
     if name not in FITTED:
         return {}
     shared = FITTED[name].shared or name
-    made = run.digest(shared, VERSION, _part(run, name) or None, ["ingest", "embed"])
+    made = run.digest(shared, VERSION, _part(run, name) or None, FITTED[name].needs)
     folder = storage.join(run.root, ARTIFACTS, f"{shared}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
@@ -93,15 +102,42 @@ def _part(run: session.Session, name: str) -> list[object]:
     """What a scorer's digest depends on beside its options and the rows of the run."""
     if name not in FITTED:
         return []
-    fitted = FITTED[name]
-    looks = guard.part(run) if "target" in fitted.files else []
-    return [*looks, *(fitted.part(run) if fitted.part else [])]
+    entry = FITTED[name]
+    looks = guard.part(run) if "target" in entry.files else []
+    return [*looks, *(entry.part(run) if entry.part else [])]
 
 
-def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads."""
+def _scores_of(run: session.Session, name: str) -> list[str]:
+    """The scorers whose columns a scorer reads; they run before it.
+
+    Raises:
+      ConfigError: one of them is not configured.
+    """
+    reads = scorers.build(name, run.config.score[name]).reads
+    found = [column.partition(":")[2] for column in reads if ":" in column]
+    for other in found:
+        if other not in run.config.score:
+            raise errors.ConfigError(
+                f"score.{name} reads the score '{other}'", remedy=f"add {other} to `score`"
+            )
+    return found
+
+
+def needs(reads: Iterable[str]) -> list[str]:
+    """Stages that write what a scorer or selector reads.
+
+    Raises:
+      ConfigError: no stage writes one of the columns.
+    """
     homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
-    return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
+    strange = [c for c in reads if not view.has(c)]
+    if strange:
+        raise errors.ConfigError(
+            f"a scorer reads the column {strange[0]!r}, which no stage writes",
+            remedy="take the scorer out of `score`",
+        )
+    read = {homes[c] for c in reads if c in homes}
+    return ["ingest", *sorted(read | {c for c in reads if c.startswith("score:")})]
 
 
 def _class_means(run: session.Session, paths: dict[str, str]) -> None:
@@ -115,40 +151,35 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    """The target's embeddings, in input order."""
+    artifacts.write(paths["target"], target(run, "score.target_similarity"))
+
+
+def target(run: session.Session, wants: str) -> np.ndarray:
+    """The target's embeddings, in input order; under a guard, those that may be fitted to.
+
+    Args:
+      run: The session.
+      wants: What asks for them, as an error says it.
+
+    Raises:
+      ConfigError: there is no target.
+    """
     seen = run.view()
     half = guard.halves(run)[0]
     cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
     if not cut:
-        raise errors.ConfigError(
-            "score.target_similarity needs a target", remedy="add a `target` to the run file"
-        )
+        raise errors.ConfigError(f"{wants} needs a target", remedy="add a `target` to the run file")
     parts = []
     for shard in cut:
         x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
         names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
         parts.append(x[half.of(names)] if half else x)
-    artifacts.write(paths["target"], np.concatenate(parts))
+    return np.concatenate(parts)
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A scorer that needs artifacts.
-
-    Attributes:
-      files: Field that wants a path, and the file's name.
-      fit: Writes them, given the paths by field.
-      part: What their digest depends on beside the rows and the target.
-      shared: Name of the artifacts where several scorers read the same ones.
-    """
-
-    files: dict[str, str]
-    fit: Callable[[session.Session, dict[str, str]], None]
-    part: Callable[[session.Session], list[object]] | None = None
-    shared: str = ""
-
-
-_PROBE = Fitted({"weights": "weights.npy", "labels": "labels.json"}, fits.probe, fits.seed, "probe")
+_PROBE = fitted.Fitted(
+    {"weights": "weights.npy", "labels": "labels.json"}, fits.probe, fits.seed, "probe"
+)
 _RIDGE = {
     "inverse": "inverse.npy",
     "coefficients": "coefficients.npy",
@@ -158,11 +189,15 @@ _TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
     **dict.fromkeys(scorers.PROBES, _PROBE),
-    "memorization": Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
-    "influence": Fitted(_RIDGE | _TARGET, fits.influence),
-    "recorded": Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
-    "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
-    "target_similarity": Fitted({"target": "target.npy"}, _target),
+    "memorization": fitted.Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
+    "influence": fitted.Fitted(_RIDGE | _TARGET, fits.influence),
+    "recorded": fitted.Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
+    "supervised_prototypes": fitted.Fitted(
+        {"means": "means.npy", "labels": "labels.json"}, _class_means
+    ),
+    "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
+    **pool_facts.FITTED,
+    **evaluations.FITTED,
 }
 
 
