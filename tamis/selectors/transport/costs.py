@@ -1,0 +1,337 @@
+"""What moving one row of the source onto one row of the target costs, block by block.
+
+`Dense` holds the matrix, `Points` computes blocks from the rows, `Labelled` adds a price between
+classes, `Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` and `rows(part)`.
+"""
+
+import dataclasses
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis import errors, nearest
+
+Metric = Literal["sqeuclidean", "cosine"]
+
+# A block of rows stays in the second-level cache of a core, which is where the time goes.
+BLOCK_BYTES = 1 << 20
+# Up to here float64 costs less than a second a solve, so nobody need think about rounding.
+SMALL = 1 << 22
+_LEVELS = 2**16 - 1
+
+
+class Cost(Protocol):
+    """A cost between n source rows and m target rows."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What a block is computed in: float32 or float64."""
+        ...
+
+    @property
+    def error(self) -> float:
+        """How far an entry may be from the true cost, beside rounding."""
+        ...
+
+    def rows(self, part: slice) -> NDArray[np.floating]:
+        """Rows `part`, shape (rows, m), a new array that the caller may overwrite."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> "Cost":
+        """The cost of some of the source's rows."""
+        ...
+
+    def transposed(self) -> "Cost":
+        """The same cost from target to source."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """A cost matrix in memory, shape (n, m), float32 or float64."""
+
+    matrix: NDArray[np.floating]
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.matrix.dtype
+
+    def rows(self, part: slice) -> NDArray[np.floating]:
+        return self.matrix[part].copy()
+
+    def take(self, rows: NDArray[np.int64]) -> "Dense":
+        return Dense(self.matrix[rows], self.error)
+
+    def transposed(self) -> "Dense":
+        return Dense(self.matrix.T, self.error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """The cost between rows of `x` and `y`, computed whenever it is asked for.
+
+    Memory O((n + m) d) and a block; every pass costs O(n m d), one matrix product.
+
+    Attributes:
+      x: Shape (n, d) in the dtype of the blocks; unit rows for the cosine.
+      y: Shape (m, d).
+      scale: 1 for |x - y|^2 and for 1 - cosine = |x - y|^2 / 2 it is 1/2.
+      device: A torch device on which blocks are computed and reduced, None for numpy.
+    """
+
+    x: NDArray[np.floating]
+    y: NDArray[np.floating]
+    scale: float = 1.0
+    device: str | None = None
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.x), len(self.y)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.x.dtype
+
+    def rows(self, part: slice) -> NDArray[np.floating]:
+        x = self.x[part]
+        block = x @ self.y.T
+        block *= -2 * self.scale
+        block += self.scale * np.einsum("nd,nd->n", x, x)[:, None]
+        block += self.scale * np.einsum("md,md->m", self.y, self.y)
+        return np.maximum(block, 0, out=block)
+
+    def take(self, rows: NDArray[np.int64]) -> "Points":
+        return dataclasses.replace(self, x=self.x[rows])
+
+    def transposed(self) -> "Points":
+        return dataclasses.replace(self, x=self.y, y=self.x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """feature * cost + label * between[class of the row, class of the column].
+
+    Attributes:
+      base: Between the features.
+      between: Shape (k, l), between classes of the source and of the target.
+      source: Shape (n,) int64, rows of `between`.
+      target: Shape (m,) int64, columns of `between`.
+      feature: Factor of the base cost.
+      label: Factor of the price between classes.
+    """
+
+    base: Cost
+    between: NDArray[np.float64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    feature: float = 1.0
+    label: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.base.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.base.dtype
+
+    @property
+    def error(self) -> float:
+        return self.feature * self.base.error
+
+    def rows(self, part: slice) -> NDArray[np.floating]:
+        block = self.base.rows(part)
+        block *= self.feature
+        price = (self.label * self.between).astype(self.dtype)
+        block += price[:, self.target][self.source[part]]
+        return block
+
+    def take(self, rows: NDArray[np.int64]) -> "Labelled":
+        return dataclasses.replace(self, base=self.base.take(rows), source=self.source[rows])
+
+    def transposed(self) -> "Labelled":
+        turned = {"between": self.between.T, "source": self.target, "target": self.source}
+        return dataclasses.replace(self, base=self.base.transposed(), **turned)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantised:
+    """Costs rounded to 65,536 levels: a pass costs no product, in half the memory of float32.
+
+    Optimal values are 1-Lipschitz in the largest change of an entry, so `error`, half a level, is
+    also how far a value may be off.
+    """
+
+    levels: NDArray[np.uint16]
+    low: float
+    step: float
+    error: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.levels.shape[0], self.levels.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    def rows(self, part: slice) -> NDArray[np.floating]:
+        block = np.multiply(self.levels[part], np.float32(self.step), dtype=np.float32)
+        block += np.float32(self.low)
+        return block
+
+    def take(self, rows: NDArray[np.int64]) -> "Quantised":
+        return dataclasses.replace(self, levels=self.levels[rows])
+
+    def transposed(self) -> "Quantised":
+        return dataclasses.replace(self, levels=self.levels.T)
+
+
+def points(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    metric: Metric = "sqeuclidean",
+    dtype: type[np.floating] | None = None,
+    device: str | None = None,
+) -> Points:
+    """A cost on embeddings.
+
+    Args:
+      x: Shape (n, d), finite.
+      y: Shape (m, d), finite.
+      metric: "sqeuclidean" |x - y|^2, 0 to 4 for unit rows; "cosine" 1 - cos, 0 to 2.
+      dtype: Of a block; float64 up to 4 M entries and float32 above.
+      device: A torch device, e.g. "cuda"; numpy without.
+
+    Raises:
+      SchemaError: shapes disagree, or a value is not finite.
+    """
+    given = [_finite(v, name) for v, name in ((x, "x"), (y, "y"))]
+    if any(v.ndim != 2 or not v.size for v in given) or given[0].shape[1] != given[1].shape[1]:
+        raise errors.SchemaError(
+            f"points of shapes {given[0].shape} and {given[1].shape}",
+            why="need (n, d) and (m, d) with n, m and d at least 1",
+            remedy="embed both sides with the same model",
+        )
+    kind = dtype or (np.float64 if len(given[0]) * len(given[1]) <= SMALL else np.float32)
+    if metric == "cosine":
+        given = [nearest.unit(v) for v in given]
+    elif metric != "sqeuclidean":
+        raise errors.ConfigError(f"no cost {metric!r}", remedy="sqeuclidean or cosine")
+    left, right = (np.ascontiguousarray(v, kind) for v in given)
+    return Points(left, right, 0.5 if metric == "cosine" else 1.0, device)
+
+
+def of(cost: "ArrayLike | Cost") -> Cost:
+    """A cost as it is, or the `Dense` one of a matrix.
+
+    Raises:
+      SchemaError: the matrix is not finite or not two-dimensional.
+    """
+    if isinstance(cost, Dense | Points | Labelled | Quantised):
+        return cost
+    if hasattr(cost, "rows") and hasattr(cost, "transposed"):
+        return cost
+    matrix = _finite(cost, "cost")
+    if matrix.ndim != 2 or not matrix.size:
+        raise errors.SchemaError(
+            f"a cost of shape {matrix.shape}",
+            why="need (n, m) with n and m at least 1",
+            remedy="pass a matrix, or transport.points(x, y)",
+        )
+    return Dense(matrix)
+
+
+def block_rows(cost: Cost) -> int:
+    """Rows a block has."""
+    return max(16, BLOCK_BYTES // (cost.dtype.itemsize * cost.shape[1]))
+
+
+def extent(cost: Cost) -> tuple[float, float]:
+    """The smallest and the largest entry: one pass."""
+    low, high = np.inf, -np.inf
+    step = block_rows(cost)
+    for start in range(0, cost.shape[0], step):
+        block = cost.rows(slice(start, start + step))
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+    return low, high
+
+
+def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C @ values, shape (n,): one pass."""
+    step, n = block_rows(cost), cost.shape[0]
+    narrow = values.astype(cost.dtype)
+    parts = [cost.rows(slice(i, i + step)) @ narrow for i in range(0, n, step)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def held(cost: Cost, memory: int) -> Cost:
+    """The same cost kept in memory where `memory` bytes suffice: as it is, or in 16 bits.
+
+    Time one or two passes; after that a pass no longer pays for the product.
+    """
+    n, m = cost.shape
+    if isinstance(cost, Dense | Quantised) or getattr(cost, "device", None):
+        return cost
+    if n * m * cost.dtype.itemsize <= memory:
+        matrix = np.empty((n, m), cost.dtype)
+        step = block_rows(cost)
+        for start in range(0, n, step):
+            matrix[start : start + step] = cost.rows(slice(start, start + step))
+        return Dense(matrix, cost.error)
+    return quantised(cost) if n * m * 2 <= memory else cost
+
+
+def quantised(cost: Cost) -> Quantised:
+    """Costs rounded to 16 bits between their extremes: two passes, 2 bytes an entry."""
+    low, high = extent(cost)
+    scale = max(high - low, np.finfo(np.float32).tiny) / _LEVELS
+    levels = np.empty(cost.shape, np.uint16)
+    step = block_rows(cost)
+    for start in range(0, len(levels), step):
+        block = cost.rows(slice(start, start + step))
+        block -= block.dtype.type(low)
+        block *= block.dtype.type(1 / scale)
+        levels[start : start + step] = np.clip(np.rint(block, out=block), 0, _LEVELS)
+    return Quantised(levels, low, scale, cost.error + scale / 2)
+
+
+def vector(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
+    """Finite numbers, shape (n,).
+
+    Raises:
+      SchemaError: another shape, or not finite.
+    """
+    x = _finite(values, name).astype(np.float64)
+    if x.shape != (n,):
+        raise errors.SchemaError(
+            f"{name} has shape {x.shape}", why="the cost says otherwise", remedy=f"give ({n},)"
+        )
+    return x
+
+
+def _finite(values: ArrayLike, name: str) -> NDArray[np.floating]:
+    x = np.asarray(values)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    if not np.all(np.isfinite(x)):
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise errors.SchemaError(
+            f"{name}{list(bad)} is {x[bad]}",
+            why="transport needs finite numbers; nothing is repaired",
+            remedy="take the row out, or find out why it was not computed",
+        )
+    return x
