@@ -3,6 +3,7 @@
 from tamis.selectors.transport.best import BestMixture, best_mixture
 from tamis.selectors.transport.costs import Labelled, points
 from tamis.selectors.transport.mixture import Mixture, MixtureCost, mixture, mixture_cost
+from tamis.selectors.transport.newton import sinkhorn_newton
 from tamis.selectors.transport.scaling import sinkhorn
 from tamis.selectors.transport.solution import Solution
 
@@ -17,4 +18,5 @@ __all__ = [
     "mixture_cost",
     "points",
     "sinkhorn",
+    "sinkhorn_newton",
 ]

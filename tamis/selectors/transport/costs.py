@@ -5,6 +5,7 @@ classes, `Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` 
 """
 
 import dataclasses
+import functools
 from typing import Literal, Protocol
 
 import numpy as np
@@ -39,8 +40,13 @@ class Cost(Protocol):
         """How far an entry may be from the true cost, beside rounding."""
         ...
 
-    def rows(self, part: slice) -> NDArray[np.floating]:
-        """Rows `part`, shape (rows, m), a new array that the caller may overwrite."""
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of the entries, not always attained."""
+        ...
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        """Scale times rows `part`, shape (rows, m), a new array that the caller may overwrite."""
         ...
 
     def take(self, rows: NDArray[np.int64]) -> "Cost":
@@ -67,8 +73,12 @@ class Dense:
     def dtype(self) -> np.dtype:
         return self.matrix.dtype
 
-    def rows(self, part: slice) -> NDArray[np.floating]:
-        return self.matrix[part].copy()
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        return float(self.matrix.min()), float(self.matrix.max())
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        return np.multiply(self.matrix[part], self.dtype.type(scale), order="C")
 
     def take(self, rows: NDArray[np.int64]) -> "Dense":
         return Dense(self.matrix[rows], self.error)
@@ -104,13 +114,25 @@ class Points:
     def dtype(self) -> np.dtype:
         return self.x.dtype
 
-    def rows(self, part: slice) -> NDArray[np.floating]:
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        far = sum(float(np.sqrt(_squares(v).max())) for v in (self.x, self.y))
+        return 0.0, self.scale * far**2
+
+    @functools.cached_property
+    def _wide(self) -> NDArray[np.floating]:
+        """(y, 1, |y|^2), so that one product makes |x|^2 - 2 <x, y> + |y|^2."""
+        one = np.ones((len(self.y), 1), self.dtype)
+        return np.concatenate([self.y, one, _squares(self.y)[:, None]], axis=1, dtype=self.dtype)
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
         x = self.x[part]
-        block = x @ self.y.T
-        block *= -2 * self.scale
-        block += self.scale * np.einsum("nd,nd->n", x, x)[:, None]
-        block += self.scale * np.einsum("md,md->m", self.y, self.y)
-        return np.maximum(block, 0, out=block)
+        one = np.ones((len(x), 1), self.dtype)
+        left = np.concatenate([-2 * x, _squares(x)[:, None], one], axis=1, dtype=self.dtype)
+        left *= self.dtype.type(self.scale * scale)
+        block = left @ self._wide.T
+        clip = np.maximum if scale > 0 else np.minimum
+        return clip(block, 0, out=block)  # rounding alone goes below
 
     def take(self, rows: NDArray[np.int64]) -> "Points":
         return dataclasses.replace(self, x=self.x[rows])
@@ -151,10 +173,15 @@ class Labelled:
     def error(self) -> float:
         return self.feature * self.base.error
 
-    def rows(self, part: slice) -> NDArray[np.floating]:
-        block = self.base.rows(part)
-        block *= self.feature
-        price = (self.label * self.between).astype(self.dtype)
+    @property
+    def range(self) -> tuple[float, float]:
+        low, high = self.base.range
+        prices = self.label * self.between
+        return self.feature * low + prices.min(), self.feature * high + prices.max()
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        block = self.base.rows(part, scale * self.feature)
+        price = (scale * self.label * self.between).astype(self.dtype)
         block += price[:, self.target][self.source[part]]
         return block
 
@@ -187,9 +214,15 @@ class Quantised:
     def dtype(self) -> np.dtype:
         return np.dtype(np.float32)
 
-    def rows(self, part: slice) -> NDArray[np.floating]:
-        block = np.multiply(self.levels[part], np.float32(self.step), dtype=np.float32)
-        block += np.float32(self.low)
+    @property
+    def range(self) -> tuple[float, float]:
+        return self.low, self.low + _LEVELS * self.step
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        factor = np.float32(scale * self.step)
+        block = np.multiply(self.levels[part], factor, dtype=np.float32, order="C")
+        if self.low:
+            block += np.float32(scale * self.low)
         return block
 
     def take(self, rows: NDArray[np.int64]) -> "Quantised":
@@ -231,6 +264,9 @@ def points(
         given = [nearest.unit(v) for v in given]
     elif metric != "sqeuclidean":
         raise errors.ConfigError(f"no cost {metric!r}", remedy="sqeuclidean or cosine")
+    else:  # distances do not see a shift, and rounding is least around the middle
+        middle = given[1].mean(axis=0, dtype=np.float64).astype(given[1].dtype)
+        given = [v - middle for v in given]
     left, right = (np.ascontiguousarray(v, kind) for v in given)
     return Points(left, right, 0.5 if metric == "cosine" else 1.0, device)
 
@@ -260,16 +296,6 @@ def block_rows(cost: Cost) -> int:
     return max(16, BLOCK_BYTES // (cost.dtype.itemsize * cost.shape[1]))
 
 
-def extent(cost: Cost) -> tuple[float, float]:
-    """The smallest and the largest entry: one pass."""
-    low, high = np.inf, -np.inf
-    step = block_rows(cost)
-    for start in range(0, cost.shape[0], step):
-        block = cost.rows(slice(start, start + step))
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
-    return low, high
-
-
 def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """C @ values, shape (n,): one pass."""
     step, n = block_rows(cost), cost.shape[0]
@@ -281,7 +307,7 @@ def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
 def held(cost: Cost, memory: int) -> Cost:
     """The same cost kept in memory where `memory` bytes suffice: as it is, or in 16 bits.
 
-    Time one or two passes; after that a pass no longer pays for the product.
+    Time one pass; after that a pass no longer pays for the product.
     """
     n, m = cost.shape
     if isinstance(cost, Dense | Quantised) or getattr(cost, "device", None):
@@ -296,17 +322,20 @@ def held(cost: Cost, memory: int) -> Cost:
 
 
 def quantised(cost: Cost) -> Quantised:
-    """Costs rounded to 16 bits between their extremes: two passes, 2 bytes an entry."""
-    low, high = extent(cost)
+    """Costs rounded to 16 bits within their range: one pass, 2 bytes an entry."""
+    low, high = cost.range
     scale = max(high - low, np.finfo(np.float32).tiny) / _LEVELS
     levels = np.empty(cost.shape, np.uint16)
     step = block_rows(cost)
     for start in range(0, len(levels), step):
-        block = cost.rows(slice(start, start + step))
-        block -= block.dtype.type(low)
-        block *= block.dtype.type(1 / scale)
+        block = cost.rows(slice(start, start + step), 1 / scale)
+        block -= block.dtype.type(low / scale)
         levels[start : start + step] = np.clip(np.rint(block, out=block), 0, _LEVELS)
     return Quantised(levels, low, scale, cost.error + scale / 2)
+
+
+def _squares(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.einsum("nd,nd->n", x, x)
 
 
 def vector(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:

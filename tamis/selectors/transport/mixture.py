@@ -73,7 +73,9 @@ class Mixture:
 
     def sweep(self, g: NDArray[np.float64], epsilon: float) -> sweeps.Sweep:
         """One pass, its columns by source: shape (k, m), each row with sum 1."""
-        return sweeps.sweep(self.cost, g, self.b, epsilon, weights=self.shares, bounds=self.bounds)
+        return sweeps.sweep(
+            self.cost, g, b=self.b, epsilon=epsilon, weights=self.shares, bounds=self.bounds
+        )
 
 
 class MixtureCost(NamedTuple):

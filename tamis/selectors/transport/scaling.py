@@ -41,7 +41,7 @@ class Problem(NamedTuple):
 
     def at(self, g: NDArray[np.float64], epsilon: float, before: int = 0) -> State:
         """The state at g: one pass."""
-        swept = sweeps.sweep(self.cost, g, self.b, epsilon, weights=self.a)
+        swept = sweeps.sweep(self.cost, g, b=self.b, epsilon=epsilon, weights=self.a)
         return State(g, swept.f, swept.columns[0], before + 1)
 
     def error(self, state: State) -> float:
@@ -123,7 +123,7 @@ def warm_start(
 
 def levels(problem: Problem, epsilon: float) -> list[float]:
     """Regularisations above epsilon to pass through, largest first."""
-    low, high = costs.extent(problem.cost)
+    low, high = problem.cost.range
     count = int(np.ceil(np.log(max((high - low) / epsilon, 1)) / np.log(_SHRINK)))
     return [epsilon * _SHRINK**i for i in range(count, 0, -1)]
 

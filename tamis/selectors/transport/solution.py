@@ -51,7 +51,9 @@ class Solution:
     def transport(self) -> float:
         """<C, P>, one more pass."""
         share = self.b / self.b.sum()
-        swept = sweeps.sweep(self.cost, self.g, share, self.epsilon, weights=self.a, moved=True)
+        swept = sweeps.sweep(
+            self.cost, self.g, b=share, epsilon=self.epsilon, weights=self.a, moved=True
+        )
         return float(self.a @ swept.moved)
 
     @property
