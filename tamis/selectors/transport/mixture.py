@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors, seeding
-from tamis.selectors.transport import costs, masses, scaling, sweeps
+from tamis.selectors.transport import costs, masses, scaling, sweeps, values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,16 +208,9 @@ def mixture_cost(
     )  # fmt: skip
     gradient = problem.means(solved.f)
     return MixtureCost(
-        solved.value, gradient, relative(gradient, w), solved.g,
+        solved.value, gradient, values.calibrated(gradient, w), solved.g,
         solved.iterations, solved.marginal_error,
     )  # fmt: skip
-
-
-def relative(gradient: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Derivatives when one weight grows and the others shrink in proportion (methods 2.3)."""
-    excess = gradient - weights @ gradient
-    others = 1 - weights
-    return np.divide(excess, others, out=np.zeros_like(excess), where=others > 0)
 
 
 def simplex(weights: ArrayLike, k: int) -> NDArray[np.float64]:

@@ -156,41 +156,16 @@ def _system(
     """Of Newton's step; None where it does not fit, or a column's mass underflowed."""
     if np.any(state.columns[problem.b > 0] <= 0):
         return None
-    root = _root(problem, state, epsilon)
+    root = problem.root(state, epsilon, _DROPPED, _MEMORY)
     if root is None:
         return None
+    if root.nnz > _DENSE * np.prod(root.shape) and 8 * np.prod(root.shape) <= _MEMORY:
+        root = root.toarray()
     product = None
     if len(problem.b) <= _FACTORISED:
         squares = root.T @ root
         product = squares.toarray() if sparse.issparse(squares) else squares
     return _System(root, product, state.columns, problem.b - state.columns, epsilon)
-
-
-def _root(
-    problem: scaling.Problem, state: scaling.State, epsilon: float
-) -> NDArray[np.float64] | sparse.csr_array | None:
-    """diag(a)^(-1/2) P without its small entries, or None where they do not fit."""
-    n, m = problem.cost.shape
-    least, room = _DROPPED / (n * m), _MEMORY
-    blocks = []
-    with np.errstate(divide="ignore"):
-        shift = state.g / epsilon + np.log(problem.b)
-    step = costs.block_rows(problem.cost)
-    for start in range(0, n, step):
-        part = slice(start, start + step)
-        block = problem.cost.rows(part, -1 / epsilon).astype(np.float64)
-        block += shift
-        block += state.f[part, None] / epsilon
-        np.exp(block, out=block)
-        a = problem.a[part, None]
-        block[block * a < least] = 0
-        block *= np.sqrt(a)
-        blocks.append(sparse.csr_array(block))
-        room -= 12 * blocks[-1].nnz
-        if room < 0:
-            return None
-    whole = sparse.vstack(blocks, format="csr")
-    return whole.toarray() if whole.nnz > _DENSE * n * m and 8 * n * m <= _MEMORY else whole
 
 
 def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:

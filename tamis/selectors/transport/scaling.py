@@ -1,9 +1,11 @@
 """Sinkhorn's iteration in the log domain (Cuturi 2013), with epsilon scaling."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from tamis.selectors.transport import costs, masses, sweeps
 from tamis.selectors.transport.solution import Solution
@@ -32,8 +34,15 @@ class State(NamedTuple):
     iterations: int
 
 
-class Problem(NamedTuple):
-    """Probabilities and a cost."""
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Probabilities and a cost.
+
+    Attributes:
+      a: Shape (n,), sum 1.
+      b: Shape (m,), sum 1.
+      cost: Shape (n, m).
+    """
 
     a: NDArray[np.float64]
     b: NDArray[np.float64]
@@ -44,9 +53,36 @@ class Problem(NamedTuple):
         swept = sweeps.sweep(self.cost, g, b=self.b, epsilon=epsilon, weights=self.a)
         return State(g, swept.f, swept.columns[0], before + 1)
 
+    def dear(self, state: State, epsilon: float) -> NDArray[np.float64]:
+        """The soft c-transform of f, shape (m,): one pass in the log domain."""
+        return sweeps.softmin(self.cost.transposed(), state.f, self.a, epsilon)
+
     def error(self, state: State) -> float:
         """L1 error of the column marginal."""
         return float(np.abs(state.columns - self.b).sum())
+
+    def root(
+        self, state: State, epsilon: float, dropped: float, memory: int
+    ) -> sparse.csr_array | None:
+        """diag(a)^(-1/2) P without small entries of sum `dropped`; None above `memory` bytes."""
+        n, m = self.cost.shape
+        blocks, room, step = [], memory, costs.block_rows(self.cost)
+        with np.errstate(divide="ignore"):
+            shift = state.g / epsilon + np.log(self.b)
+        for start in range(0, n, step):
+            part = slice(start, start + step)
+            block = self.cost.rows(part, -1 / epsilon).astype(np.float64)
+            block += shift
+            block += state.f[part, None] / epsilon
+            np.exp(block, out=block)
+            a = self.a[part, None]
+            block[block * a < dropped / (n * m)] = 0
+            block *= np.sqrt(a)
+            blocks.append(sparse.csr_array(block))
+            room -= 12 * blocks[-1].nnz
+            if room < 0:
+                return None
+        return sparse.vstack(blocks, format="csr")
 
     def value(self, state: State) -> float:
         """The dual objective; at the soft c-transform it has no further term."""
@@ -161,7 +197,7 @@ def step(problem: Problem, state: State, epsilon: float) -> NDArray[np.float64]:
     """
     has = problem.b > 0
     if np.any(state.columns[has] <= _LOST * problem.b[has]):
-        return sweeps.softmin(problem.cost.transposed(), state.f, problem.a, epsilon)
+        return problem.dear(state, epsilon)
     g = state.g.copy()
     g[has] += epsilon * np.log(problem.b[has] / state.columns[has])
     return g
@@ -191,5 +227,4 @@ def complete(problem: Problem, state: State, epsilon: float) -> NDArray[np.float
     none = problem.b == 0
     if not none.any():
         return state.g
-    all_columns = sweeps.softmin(problem.cost.transposed(), state.f, problem.a, epsilon)
-    return np.where(none, all_columns, state.g)
+    return np.where(none, problem.dear(state, epsilon), state.g)
