@@ -14,6 +14,7 @@ from tamis.selectors.transport.divergence import Divergence, sinkhorn_divergence
 from tamis.selectors.transport.labels import Factors, label_cost
 from tamis.selectors.transport.line import line_cost
 from tamis.selectors.transport.mixture import Mixture, MixtureCost, mixture, mixture_cost
+from tamis.selectors.transport.nearly import Bracket, approximate
 from tamis.selectors.transport.newton import sinkhorn_newton
 from tamis.selectors.transport.relaxed import Unbalanced, unbalanced
 from tamis.selectors.transport.scales import project, project_scales
@@ -24,6 +25,7 @@ from tamis.selectors.transport.values import calibrated
 
 __all__ = [
     "BestMixture",
+    "Bracket",
     "Divergence",
     "Exact",
     "Factors",
@@ -32,6 +34,7 @@ __all__ = [
     "MixtureCost",
     "Solution",
     "Unbalanced",
+    "approximate",
     "best_mixture",
     "calibrated",
     "exact",

@@ -32,7 +32,7 @@ _DENSE = 0.1
 # Up to this size the system is factorised: a Cholesky factor costs less than the passes.
 _FACTORISED = 2_048
 # Beyond some epsilons the quadratic model means nothing; a step is not even tried.
-_REACH = 8.0
+_REACH, _SHORT = 8.0, 2.0
 # Of the trust region (Nocedal & Wright 2006, §4.1): what a step must gain of what was predicted.
 _WORTH, _GOOD = 0.1, 0.5
 _LEAST, _FACTOR, _MOST = 1e-4, 8.0, 10.0
@@ -139,7 +139,8 @@ def _step(
             found = problem.at(state.g + d, system.epsilon, used)
             promised, gained = system.gain(d), problem.value(found) - value
             if gained >= _WORTH * promised - blur:
-                good = gained >= _GOOD * promised - blur
+                short = np.ptp(d) <= _SHORT * system.epsilon
+                good = short and gained >= _GOOD * promised - blur
                 return found, _eased(damping) if good else damping
             used = found.iterations
         damping = max(damping * _FACTOR, _LEAST)
@@ -176,7 +177,8 @@ def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:
     """
     diagonal = system.columns * (1 + damping + _RIDGE) + _TINY
     if system.product is not None:
-        matrix = np.outer(system.columns, system.columns) - system.product
+        matrix = np.outer(system.columns, system.columns)
+        matrix -= system.product
         matrix[np.diag_indices(len(diagonal))] += diagonal
         try:
             factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)

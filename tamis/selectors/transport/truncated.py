@@ -79,12 +79,14 @@ class Truncated(scaling.Problem):
         mass = np.exp(logits / epsilon) * self.b[reduced.indices] * np.repeat(self.a, counts)
         return sparse.csr_array((mass, reduced.indices, reduced.indptr), reduced.shape)
 
-    def lower(self, g: NDArray[np.float64]) -> float:
-        """A lower bound of OT(C): g with its hard c-transform."""
+    def lower(
+        self, g: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        """A lower bound of OT(C), and its feasible potentials: g with its hard c-transform."""
         slack = self.reduced.data - g[self.reduced.indices]
-        f = np.minimum(np.minimum.reduceat(slack, self.reduced.indptr[:-1]), 0)
-        f = np.minimum(f, self.threshold - g.max())
-        return float(self.a @ (self.f0 + f) + self.b @ (self.g0 + g))
+        f = np.minimum.reduceat(slack, self.reduced.indptr[:-1])
+        f = self.f0 + np.minimum(f, self.threshold - g.max())
+        return float(self.a @ f + self.b @ (self.g0 + g)), f, self.g0 + g
 
     def _excess(self, epsilon: float) -> NDArray[np.float64]:
         """What an entry has above the background."""
