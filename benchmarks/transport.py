@@ -1,6 +1,6 @@
 """Transport against POT, geomloss and ott-jax: seconds, passes, memory, at equal accuracy.
 
-    python -m benchmarks.transport [--parts exact,entropic,large,mixture] [--limit 480]
+    python -m benchmarks.transport [--parts exact,entropic,large,mixture] [--limit 480] [--sizes 500 1000]
 
 pip install tamis[bench]. Rows are made up: 256-d, unit norm, 50 clusters that source and target
 have in different shares. Every case has a fresh process; memory is what the kernel's high-water
@@ -229,18 +229,18 @@ def head(title: str) -> None:
     print("|---|---|---|---|---|---|---|---|---|")
 
 
-def part_exact(limit: float) -> None:
+def part_exact(limit: float, sizes: list[int]) -> None:
     head("Exact, n = m, uniform; the first is POT's network simplex")
-    for n in SIZES:
+    for n in (n for n in SIZES if n in sizes):
         first = fresh("simplex", limit, n=n)
         show(f"ot.emd2, {n}", first)
         for case in (exact, assignment, approximate):
             show(f"{case.__name__}, {n}", fresh(case.__name__, limit, n=n), first["seconds"])
 
 
-def part_entropic(limit: float) -> None:
+def part_entropic(limit: float, sizes: list[int]) -> None:
     head(f"Entropic to a marginal error of {ERROR}; epsilon as a share of the range of the cost")
-    for n, share in ENTROPIC:
+    for n, share in (case for case in ENTROPIC if case[0] in sizes):
         first = fresh("newton", limit, n=n, share=share)
         show(f"sinkhorn_newton, {n}, {share}", first, first["seconds"])
         for case in (scaled, pot, ott, geomloss):
@@ -248,14 +248,14 @@ def part_entropic(limit: float) -> None:
             show(f"{case.__name__}, {n}, {share}", found, first["seconds"])
 
 
-def part_large(limit: float) -> None:
+def part_large(limit: float, _: list[int]) -> None:
     head(f"{LARGE} x {LARGE}; the matrix in float64 has {LARGE**2 * 8 / 2**20:.0f} MB")
     first = fresh("approximate", limit, n=LARGE)
     show("approximate to 1 %", first, first["seconds"])
     show("ot.emd2", fresh("simplex", limit, n=LARGE), first["seconds"])
 
 
-def part_mixture(limit: float) -> None:
+def part_mixture(limit: float, _: list[int]) -> None:
     head(f"{SOURCES} sources of {ROWS} rows against {ROWS}, {D}-d; epsilon as a share of 2")
     for share in (0.1, 0.05, 0.02):
         show(f"best_mixture, {share}", fresh("mixture", limit, share=share))
@@ -265,6 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default="exact,entropic,large,mixture")
     parser.add_argument("--limit", type=float, default=480)
+    parser.add_argument("--sizes", type=int, nargs="*", help="only these, of exact and entropic")
     parser.add_argument("--case")
     parser.add_argument("--arguments", default="{}")
     options = parser.parse_args()
@@ -272,7 +273,7 @@ def main() -> None:
         print(json.dumps(globals()[options.case](**json.loads(options.arguments))))
         return
     for part in options.parts.split(","):
-        globals()[f"part_{part}"](options.limit)
+        globals()[f"part_{part}"](options.limit, options.sizes or list(SIZES))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from scipy.sparse import linalg as iterative
 from tamis.selectors.transport import costs, masses, scaling
 from tamis.selectors.transport.solution import Solution
 
-# Entries left out sum to at most this share of the mass; each Newton step gains about its inverse.
+# Entries left out sum to at most this share of the error: what is left out but kept in the diagonal
+# acts as damping, which clusters that exchange little mass feel first.
 _DROPPED = 1e-4
 # Above this density a dense product is faster than a sparse one.
 _DENSE = 0.1
@@ -157,7 +158,7 @@ def _system(
     """Of Newton's step; None where it does not fit, or a column's mass underflowed."""
     if np.any(state.columns[problem.b > 0] <= 0):
         return None
-    root = problem.root(state, epsilon, _DROPPED, _MEMORY)
+    root = problem.root(state, epsilon, _DROPPED * min(1.0, problem.error(state)), _MEMORY)
     if root is None:
         return None
     if root.nnz > _DENSE * np.prod(root.shape) and 8 * np.prod(root.shape) <= _MEMORY:
