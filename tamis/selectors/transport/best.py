@@ -30,7 +30,7 @@ _COARSE_ROWS, _GROWTH = 4_096, 4
 _ROUNDS, _CHECK = 8, 3
 # On finer levels the mixture is nearly known, and tau may begin lower.
 _FIRMER, _FIRMEST = 1 / 2, 1 / 8
-_FLAT, _MARGINAL = 1e-12, 1e-5
+_FLAT, _MARGINAL = 1e-14, 1e-2
 
 
 class BestMixture(NamedTuple):
@@ -173,9 +173,10 @@ def _solve(
     h = problem.means(problem.sweep(point.g, epsilon).f)
     tau = firm * (float(np.ptp(h)) or epsilon)
     least = _FIRMEST * tau / firm
+    flat = _flat(problem, epsilon, tolerance)
     best, bound, used = None, -np.inf, 1
     for _ in range(_ROUNDS):
-        point, passes = _round(problem, allowed, point, epsilon, tau)
+        point, passes = _round(problem, allowed, point, epsilon, tau, flat)
         found, lower = _certified(problem, allowed, point, epsilon)
         used, tau, bound = used + passes + _CHECK, max(tau / _SHRINK, least), max(bound, lower)
         best = found if best is None or found.value < best.value else best
@@ -185,7 +186,7 @@ def _solve(
 
 
 def _round(
-    problem: Mixture, allowed: Weights, point: _Point, epsilon: float, tau: float
+    problem: Mixture, allowed: Weights, point: _Point, epsilon: float, tau: float, flat: float
 ) -> tuple[_Point, int]:
     """max_g <b, g> + min_w <w, h(g)> + tau / 2 |w - w_0|^2 from where the last round ended."""
     unit = np.sqrt(epsilon / np.where(problem.b > 0, problem.b, np.inf))
@@ -198,16 +199,16 @@ def _round(
         return -value, (w @ swept.columns - problem.b) * unit
 
     start = np.divide(point.g, unit, out=np.zeros_like(unit), where=unit > 0)
-    options = {"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": _flat(problem, epsilon)}
+    options = {"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": flat}
     found = optimize.minimize(fall, start, jac=True, method="L-BFGS-B", options=options)
     g = found.x * unit
     h = problem.means(problem.sweep(g, epsilon).f)
     return _Point(g, allowed.nearest(point.weights - h / tau)), found.nfev + 1
 
 
-def _flat(problem: Mixture, epsilon: float) -> float:
-    """The gradient at which the target's marginal is met to `_MARGINAL`."""
-    return float(_MARGINAL * np.sqrt(epsilon / len(problem.b)))
+def _flat(problem: Mixture, epsilon: float, tolerance: float) -> float:
+    """The gradient at which the target's marginal is met well within the tolerance."""
+    return float(_MARGINAL * tolerance * np.sqrt(epsilon / len(problem.b)))
 
 
 def _certified(
