@@ -165,9 +165,7 @@ def geomloss(n: int, share: float) -> dict:
 
 
 def mixture(share: float) -> dict:
-    shares = seeding.generator(0, "transport", "shares").dirichlet(
-        np.full(CLUSTERS, 0.2), SOURCES
-    )
+    shares = seeding.generator(0, "transport", "shares").dirichlet(np.full(CLUSTERS, 0.2), SOURCES)
     true = seeding.generator(0, "transport", "true").dirichlet(np.full(SOURCES, 0.5))
     sources = [rows(ROWS, "source", i, shares=p) for i, p in enumerate(shares)]
     target = rows(ROWS, "target", shares=true @ shares)

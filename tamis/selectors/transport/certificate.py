@@ -37,7 +37,7 @@ def upper(
       epsilon: Above 0.
       columns: Shape (m,), the column marginal at g.
     """
-    scale = np.minimum(1, np.divide(b, columns, out=np.ones_like(b), where=columns > b))
+    scale = np.divide(b, columns, out=np.ones_like(b), where=columns > b)
     swept = sweeps.sweep(cost, g, b=b, epsilon=epsilon, weights=a, values=scale)
     rows, kept = a * swept.mean, columns * scale
     r, q = np.maximum(a - rows, 0), np.maximum(b - kept, 0)

@@ -296,6 +296,20 @@ def block_rows(cost: Cost) -> int:
     return max(16, BLOCK_BYTES // (cost.dtype.itemsize * cost.shape[1]))
 
 
+def part(cost: Cost, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Cost:
+    """The cost of some rows and columns; the same object where they are all of them."""
+    n, m = cost.shape
+    some = cost if len(rows) == n else cost.take(rows)
+    return some if len(columns) == m else some.transposed().take(columns).transposed()
+
+
+def transform(cost: Cost, g: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The c-transform of g, min_j C_ij - g_j, shape (n,): one pass."""
+    step, n = block_rows(cost), cost.shape[0]
+    starts = range(0, n, step)
+    return np.concatenate([(cost.rows(slice(i, i + step)) - g).min(axis=1) for i in starts])
+
+
 def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """C @ values, shape (n,): one pass, or O((n + m) d) for `Points`."""
     if isinstance(cost, Points):

@@ -66,8 +66,8 @@ def label_cost(
         _classes(v, n, s) for v, n, s in zip((labels_x, labels_y), base.shape, "xy", strict=True)
     )
     known = {} if cache is None else cache
-    parts_x = [base.x[class_x == k] for k in range(len(names_x))]
-    parts_y = [base.y[class_y == k] for k in range(len(names_y))]
+    parts_x = [np.asarray(x, np.float64)[class_x == k] for k in range(len(names_x))]
+    parts_y = [np.asarray(y, np.float64)[class_y == k] for k in range(len(names_y))]
     between = np.array([[_distance(p, q, epsilon, known) for q in parts_y] for p in parts_x])
     chosen = FACTORS[factors] if isinstance(factors, str) else Factors(*factors)
     return costs.Labelled(base, between, class_x, class_y, chosen.feature, chosen.label)
@@ -97,8 +97,8 @@ def _distance(
     if key not in known:
         cost = costs.points(p, q, dtype=np.float64)
         a, b = np.full(len(p), 1 / len(p)), np.full(len(q), 1 / len(q))
-        solved = simplex.exact(a, b, cost) if epsilon is None else sinkhorn_newton(
-            a, b, cost, epsilon
+        solved = (
+            simplex.exact(a, b, cost) if epsilon is None else sinkhorn_newton(a, b, cost, epsilon)
         )
         known[key] = solved.value
     return known[key]

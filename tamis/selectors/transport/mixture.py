@@ -17,7 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors, seeding
-from tamis.selectors.transport import costs, masses, scaling, sweeps, values
+from tamis.selectors.transport import costs, masses, newton, scaling, sweeps, values
+
+# Entries of the cost up to which Newton's system is worth its memory.
+_NEWTON = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +187,8 @@ def mixture_cost(
 ) -> MixtureCost:
     """V(w), the entropic transport cost from the mixture sum_i w_i mu_i to the target.
 
-    Convex in the weights. One solve: time O(n m) a pass, memory O(n + m) beside the cost.
+    Convex in the weights. One solve, by `sinkhorn_newton` up to 16 M entries of the cost and by
+    `sinkhorn` above: there memory is O(n + m) beside the cost.
 
     Args:
       sources: k arrays (n_i, d), or a `transport.mixture` made once for many calls.
@@ -202,7 +206,9 @@ def mixture_cost(
     """
     problem = known(sources, target, cost)
     w = simplex(weights, problem.k)
-    solved = scaling.sinkhorn(
+    small = problem.cost.shape[0] * problem.cost.shape[1] <= _NEWTON
+    solve = newton.sinkhorn_newton if small else scaling.sinkhorn
+    solved = solve(
         problem.a(w), problem.b, problem.cost, epsilon,
         g=g, tolerance=tolerance, max_iterations=max_iterations,
     )  # fmt: skip

@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from tamis import seeding
-from tamis.selectors.transport import costs, scaling, sweeps
+from tamis.selectors.transport import costs, newton, scaling, sweeps
 from tamis.selectors.transport.truncated import Truncated, truncated
 
 # Prototypes a side for the first guess; entries a row that are kept; rounds before giving up.
-_PROTOTYPES, _KEPT, _ROUNDS = 1_024, 48, 8
+_PROTOTYPES, _KEPT, _ROUNDS = 512, 48, 8
 # The guess: epsilon in standard deviations of the cost, the marginal's error, and its passes.
 _BLUR, _ROUGH, _PASSES = 0.05, 0.02, 300
 # An entropic coupling costs about one epsilon more than the best, and its potentials lose as much.
@@ -57,17 +57,41 @@ def approximate(
     Raises:
       SchemaError: shapes disagree, totals differ, or a value is not finite.
     """
-    problem, mass = scaling.normalised(a, b, cost)
+    whole, mass = scaling.normalised(a, b, cost)
+    rows, columns = np.flatnonzero(whole.a), np.flatnonzero(whole.b)
+    problem = scaling.Problem(
+        whole.a[rows], whole.b[columns], costs.part(whole.cost, rows, columns)
+    )
     g, best = _guess(problem), Bracket(np.inf, -np.inf, np.empty(0), np.empty(0), 0)
     for rounds in range(1, _ROUNDS + 1):
         small = truncated(problem, g, _KEPT)
         state, epsilon = _solve(small, tolerance)
-        found = Bracket(_upper(small, small.coupling(state, epsilon)), *small.lower(state.g), rounds)
+        found = Bracket(
+            _upper(small, small.coupling(state, epsilon)), *small.lower(state.g), rounds
+        )
         best = _closer(best, found)
         if best.upper - best.lower <= tolerance * abs(best.lower):
             break
         g = g + state.g
-    return best._replace(upper=best.upper * mass, lower=best.lower * mass)
+    f, g = _everywhere(whole, best, rows, columns)
+    return Bracket(best.upper * mass, best.lower * mass, f, g, best.rounds)
+
+
+def _everywhere(
+    whole: scaling.Problem, best: Bracket, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Potentials of rows and columns without mass too: as large as the others allow."""
+    f, g = np.empty(len(whole.a)), np.empty(len(whole.b))
+    f[rows], g[columns] = best.f, best.g
+    empty_rows, empty_columns = np.flatnonzero(whole.a == 0), np.flatnonzero(whole.b == 0)
+    if len(empty_rows):
+        few = costs.part(whole.cost, empty_rows, columns)
+        f[empty_rows] = costs.transform(few, best.g)
+    if len(empty_columns):
+        every = np.arange(len(f))
+        few = costs.part(whole.cost, every, empty_columns).transposed()
+        g[empty_columns] = costs.transform(few, f)
+    return f, g
 
 
 def _closer(one: Bracket, other: Bracket) -> Bracket:
@@ -86,25 +110,19 @@ def _guess(problem: scaling.Problem) -> NDArray[np.float64]:
     points = cost.base if isinstance(cost, costs.Labelled) else cost
     if not isinstance(points, costs.Points):
         blur = _BLUR * _deviation(cost)
-        return _settled(problem, blur).g
+        return newton.descended(problem, blur, _ROUGH, _PASSES)[0].g
     rows, a = _prototypes(points.x, problem.a, "rows")
     columns, b = _prototypes(points.y, problem.b, "columns")
-    part = cost.take(rows)
-    few = costs.of(part.transposed().take(columns).transposed().rows(slice(None)))
+    few = costs.of(costs.part(cost, rows, columns).rows(slice(None)))
     blur = _BLUR * _deviation(few)
-    state = _settled(scaling.Problem(a, b, few), blur)
-    return sweeps.softmin(part.transposed(), state.f, a, blur)
+    state, _ = newton.descended(scaling.Problem(a, b, few), blur, _ROUGH, _PASSES)
+    return sweeps.softmin(cost.take(rows).transposed(), state.f, a, blur)
 
 
 def _deviation(cost: costs.Cost) -> float:
     """Of some rows of the cost; 1 where all entries are equal and any epsilon will do."""
     n = cost.shape[0]
     return float(cost.take(np.arange(0, n, max(1, n // _ROWS))).rows(slice(None)).std()) or 1.0
-
-
-def _settled(problem: scaling.Problem, epsilon: float) -> scaling.State:
-    g, used = scaling.scaled(problem, epsilon, _PASSES)
-    return scaling.iterate(problem, g, epsilon, _ROUGH, _PASSES, used)
 
 
 def _prototypes(
@@ -122,10 +140,10 @@ def _prototypes(
 def _solve(small: Truncated, tolerance: float) -> tuple[scaling.State, float]:
     """The truncated problem at an epsilon that costs less than the tolerance."""
     value = abs(float(small.a @ small.f0 + small.b @ small.g0))
-    last = max(tolerance * value, 1e-6 * small.threshold, 1e-300) / _SHARP
+    last = (max(tolerance * value, 1e-6 * small.threshold) or 1.0) / _SHARP
     level, g, used = max(small.threshold / _SETTLED, last), np.zeros(len(small.b)), 0
     while True:
-        state = scaling.iterate(small, g, level, tolerance / _SETTLED, used + _PASSES, used)
+        state, _ = newton.level(small, g, level, tolerance / _SETTLED, used + _PASSES, used)
         g, used = state.g, state.iterations
         if level <= last:
             return state, level
@@ -135,7 +153,7 @@ def _solve(small: Truncated, tolerance: float) -> tuple[scaling.State, float]:
 def _upper(small: Truncated, kept: sparse.csr_array) -> float:
     """The entries kept, scaled to fit the columns, and what is missing as a product."""
     sent = kept.sum(axis=0)
-    scale = np.minimum(1, np.divide(small.b, sent, out=np.ones_like(sent), where=sent > 0))
+    scale = np.divide(small.b, sent, out=np.ones_like(sent), where=sent > small.b)
     fit = sparse.csr_array((kept.data * scale[kept.indices], kept.indices, kept.indptr), kept.shape)
     counts = np.diff(fit.indptr)
     entry = small.reduced.data + np.repeat(small.f0, counts) + small.g0[fit.indices]

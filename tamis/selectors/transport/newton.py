@@ -79,23 +79,32 @@ def sinkhorn_newton(
     problem, mass = scaling.normalised(a, b, cost)
     epsilon = masses.positive(epsilon)
     start = scaling.warm_start(problem, f, g, epsilon)
-    used = newton = 0
     if start is None:
-        start = np.zeros(len(problem.b))
-        for level in scaling.levels(problem, epsilon):
-            state, steps = _level(problem, start, level, _COARSE, max_iterations, used)
-            start, used, newton = state.g, state.iterations, newton + steps
-    state, steps = _level(problem, start, epsilon, tolerance, max_iterations, used)
-    return scaling.solution(problem, state, epsilon, mass, tolerance, newton + steps)
+        state, steps = descended(problem, epsilon, tolerance, max_iterations)
+    else:
+        state, steps = level(problem, start, epsilon, tolerance, max_iterations)
+    return scaling.solution(problem, state, epsilon, mass, tolerance, steps)
 
 
-def _level(
+def descended(
+    problem: scaling.Problem, epsilon: float, tolerance: float, most: int
+) -> tuple[scaling.State, int]:
+    """By way of larger regularisations; also how many passes were Newton's."""
+    g, used, newton = np.zeros(len(problem.b)), 0, 0
+    for larger in scaling.levels(problem, epsilon):
+        state, steps = level(problem, g, larger, _COARSE, most, used)
+        g, used, newton = state.g, state.iterations, newton + steps
+    state, steps = level(problem, g, epsilon, tolerance, most, used)
+    return state, newton + steps
+
+
+def level(
     problem: scaling.Problem,
     g: NDArray[np.float64],
     epsilon: float,
     tolerance: float,
     most: int,
-    before: int,
+    before: int = 0,
 ) -> tuple[scaling.State, int]:
     """Some Sinkhorn steps and then Newton's, at one epsilon."""
     warm = min(most, before + _WARM)
@@ -152,9 +161,7 @@ def _eased(damping: float) -> float:
     return damping / _FACTOR if damping > _LEAST / _FACTOR**2 else 0.0
 
 
-def _system(
-    problem: scaling.Problem, state: scaling.State, epsilon: float
-) -> _System | None:
+def _system(problem: scaling.Problem, state: scaling.State, epsilon: float) -> _System | None:
     """Of Newton's step; None where it does not fit, or a column's mass underflowed."""
     if np.any(state.columns[problem.b > 0] <= 0):
         return None

@@ -56,9 +56,11 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
     left, right = masses.balanced(a, b, known.shape)
     rows, columns = np.flatnonzero(left), np.flatnonzero(right)
     whole = known.rows(slice(None)).astype(np.float64)
-    matrix = whole if len(rows) == len(left) and len(columns) == len(right) else whole[
-        np.ix_(rows, columns)
-    ]
+    matrix = (
+        whole
+        if len(rows) == len(left) and len(columns) == len(right)
+        else whole[np.ix_(rows, columns)]
+    )
     coupling, g, method = _solved(left[rows], right[columns], matrix)
     f = (matrix - g).min(axis=1)  # exact, where a library leaves rounding
     value = float(matrix[coupling.row, coupling.col] @ coupling.data)
@@ -75,7 +77,7 @@ def _solved(
     if importlib.util.find_spec("ot"):
         return _network(a, b, cost)
     if len(a) == len(b) and np.ptp(a) <= 1e-12 * a[0] and np.ptp(b) <= 1e-12 * b[0]:
-        return _assignment(a, cost)
+        return _assignment(a, b, cost)
     return _generated(a, b, cost)
 
 
@@ -114,7 +116,7 @@ def _network(
 
 
 def _assignment(
-    a: NDArray[np.float64], cost: NDArray[np.float64]
+    a: NDArray[np.float64], _: NDArray[np.float64], cost: NDArray[np.float64]
 ) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
     row, column = optimize.linear_sum_assignment(cost)
     coupling = sparse.coo_array((a[row], (row, column)), shape=cost.shape)
@@ -164,7 +166,11 @@ def _generated(
             break
         active |= wrong & (reduced <= np.minimum(reduced.min(axis=1)[:, None] / 2, 0))
     some = solved.x > 0
-    return sparse.coo_array((solved.x[some] * mass, (i[some], j[some])), shape=cost.shape), g, "HiGHS"
+    return (
+        sparse.coo_array((solved.x[some] * mass, (i[some], j[some])), shape=cost.shape),
+        g,
+        "HiGHS",
+    )
 
 
 def _corner(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -38,8 +38,7 @@ class Truncated(scaling.Problem):
     def at(self, g: NDArray[np.float64], epsilon: float, before: int = 0) -> scaling.State:
         """The state at g, relative to g0: O(entries kept)."""
         indices, starts = self.reduced.indices, self.reduced.indptr[:-1]
-        with np.errstate(divide="ignore"):
-            shift = g / epsilon + np.log(self.b)
+        shift = self._shift(g, epsilon)
         high = shift.max()
         ground = high + np.log(np.exp(shift - high).sum()) - self.threshold / epsilon
         logits = shift[indices] - self.reduced.data / epsilon
@@ -75,8 +74,9 @@ class Truncated(scaling.Problem):
     def coupling(self, state: scaling.State, epsilon: float) -> sparse.csr_array:
         """P where entries are kept."""
         reduced, counts = self.reduced, np.diff(self.reduced.indptr)
-        logits = np.repeat(state.f, counts) + state.g[reduced.indices] - reduced.data
-        mass = np.exp(logits / epsilon) * self.b[reduced.indices] * np.repeat(self.a, counts)
+        logits = (np.repeat(state.f, counts) - reduced.data) / epsilon
+        mass = np.exp(logits + self._shift(state.g, epsilon)[reduced.indices])
+        mass *= np.repeat(self.a, counts)
         return sparse.csr_array((mass, reduced.indices, reduced.indptr), reduced.shape)
 
     def lower(
@@ -88,14 +88,16 @@ class Truncated(scaling.Problem):
         f = self.f0 + np.minimum(f, self.threshold - g.max())
         return float(self.a @ f + self.b @ (self.g0 + g)), f, self.g0 + g
 
+    def _shift(self, g: NDArray[np.float64], epsilon: float) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):
+            return g / epsilon + np.log(self.b)
+
     def _excess(self, epsilon: float) -> NDArray[np.float64]:
         """What an entry has above the background."""
         return -np.expm1((self.reduced.data - self.threshold) / epsilon)
 
 
-def truncated(
-    problem: scaling.Problem, g: NDArray[np.float64], kept: int
-) -> Truncated:
+def truncated(problem: scaling.Problem, g: NDArray[np.float64], kept: int) -> Truncated:
     """The truncated problem around g, with about `kept` entries a row: one pass.
 
     Memory 12 bytes an entry kept, and a block. The threshold is set from every hundredth row.
@@ -108,10 +110,13 @@ def truncated(
     for start in range(0, n, step):
         block = cost.rows(slice(start, start + step))
         block -= narrow
-        least = block.min(axis=1)
+        every, best = np.arange(len(block)), block.argmin(axis=1)
+        least = block[every, best]
         f0[start : start + step] = least
         block -= least[:, None]
-        row, column = np.nonzero(block < threshold)
+        near = block < threshold
+        near[every, best] = True
+        row, column = np.nonzero(near)
         parts.append((row + start, column.astype(np.int32), block[row, column].astype(float)))
     row, column, value = (np.concatenate([p[i] for p in parts]) for i in range(3))
     pointer = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
