@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, folding, guard, session, view
-from tamis.schemas import columns, embeddings, index, scores, shards
+from tamis.pipelines import engine, folding, guard, potential, session, view
+from tamis.schemas import columns, scores, shards
 from tamis.scorers import protocol
 
 VERSION = 1
@@ -52,7 +52,7 @@ def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
     if name not in FITTED:
         return {}
-    part = _guarded(run, name) or None
+    part = [*_guarded(run, name), *(FITTED[name].part(run))] or None
     made = run.digest(name, VERSION, part, ["ingest", "embed"])
     folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
@@ -81,19 +81,7 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
     """The target's embeddings, in input order."""
-    seen = run.view()
-    half = guard.halves(run)[0]
-    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
-    if not cut:
-        raise errors.ConfigError(
-            "score.target_similarity needs a target", remedy="add a `target` to the run file"
-        )
-    parts = []
-    for shard in cut:
-        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
-        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
-        parts.append(x[half.of(names)] if half else x)
-    artifacts.write(paths["target"], np.concatenate(parts))
+    artifacts.write(paths["target"], potential.target(run, "target_similarity"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +91,20 @@ class Fitted:
     Attributes:
       files: Field that wants a path, and the file's name.
       fit: Writes them, given the paths by field.
+      part: What they depend on beside the rows and the target.
     """
 
     files: dict[str, str]
     fit: Callable[[session.Session, dict[str, str]], None]
+    part: Callable[[session.Session], list[object]] = lambda _: []
 
 
 FITTED = {
     "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
     "target_similarity": Fitted({"target": "target.npy"}, _target),
+    "transport_potential": Fitted(
+        {"target": "target.npy", "potential": "potential.npy"}, potential.fit, potential.part
+    ),
 }
 
 

@@ -16,6 +16,7 @@ from tamis.scorers import (
     prototypes,
     supervised_prototypes,
     target_similarity,
+    transport_potential,
 )
 
 GROUP = "tamis.scorers"
@@ -26,12 +27,14 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "prototypes": prototypes.SelfSupervisedPrototypes,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
+    "transport_potential": transport_potential.TransportPotential,
 }
 
 # Fields that take the path of a fitted artifact, which the pipeline gives.
 ARTIFACTS: dict[str, tuple[str, ...]] = {
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
+    "transport_potential": ("target", "potential"),
 }
 
 

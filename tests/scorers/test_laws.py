@@ -11,7 +11,14 @@ import pytest
 
 from tamis import errors, scorers, testing
 from tamis.schemas import embeddings, uids
-from tamis.scorers import combine, lexical, prototypes, supervised_prototypes, target_similarity
+from tamis.scorers import (
+    combine,
+    lexical,
+    prototypes,
+    supervised_prototypes,
+    target_similarity,
+    transport_potential,
+)
 
 N, D = 120, 24
 WORDS = ["the", "of", "and", "cat", "dog", "#x", "...", "http://a.b", "12", "über", "東京", "tree"]
@@ -52,6 +59,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("artifacts")
     np.save(folder / "means.npy", unit_rows(3, seed=5))
     np.save(folder / "target.npy", np.repeat(unit_rows(7, seed=6), 6, axis=0))
+    np.save(folder / "potential.npy", np.random.default_rng(7).normal(0, 0.1, 42))
     (folder / "labels.json").write_text(json.dumps(["c", "a", "b"]))
     means, labels = str(folder / "means.npy"), str(folder / "labels.json")
     plain = {
@@ -59,8 +67,11 @@ def made(tmp_path_factory):
         "supervised_prototypes": supervised_prototypes.SupervisedPrototypes(means, labels),
         "lexical": lexical.Lexical(),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
+        "transport_potential": transport_potential.TransportPotential(
+            str(folder / "target.npy"), str(folder / "potential.npy")
+        ),
     }
-    return plain | {"combine": combine.Combine(tuple(plain.values()), (1.0, 0.1, -0.3, 2.0))}
+    return plain | {"combine": combine.Combine(tuple(plain.values()), (1.0, 0.1, -0.3, 2.0, 0.5))}
 
 
 @pytest.mark.parametrize("name", scorers.SCORERS)
