@@ -1,6 +1,7 @@
 """Transport against POT, geomloss and ott-jax: seconds, passes, memory, at equal accuracy.
 
-    python -m benchmarks.transport [--parts exact,entropic,large,mixture] [--limit 480] [--sizes 500 1000]
+    python -m benchmarks.transport [--parts exact,entropic,large,mixture] [--limit 480]
+        [--sizes 500 1000]
 
 pip install tamis[bench]. Rows are made up: 256-d, unit norm, 50 clusters that source and target
 have in different shares. Every case has a fresh process; memory is what the kernel's high-water
@@ -126,11 +127,11 @@ def pot(n: int, share: float) -> dict:
 def ott(n: int, share: float) -> dict:
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", True)  # noqa: FBT003
     from ott.geometry import geometry
     from ott.solvers import linear
 
-    a, cost = matrix(n)
+    _, cost = matrix(n)
     epsilon = share * np.ptp(cost)
     space = geometry.Geometry(cost_matrix=jax.numpy.asarray(cost), epsilon=epsilon)
 
@@ -148,7 +149,7 @@ def geomloss(n: int, share: float) -> dict:
     import torch
 
     x, y = (torch.tensor(rows(n, key).astype(np.float64)) for key in "xy")
-    a, cost = matrix(n)
+    _, cost = matrix(n)
     epsilon = share * np.ptp(cost)
     # Its cost is |x - y|^2 / 2 and its epsilon blur^2; scaling near 1 is its only way to accuracy.
     loss = geomloss.SamplesLoss(

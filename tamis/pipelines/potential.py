@@ -24,8 +24,8 @@ def fit(run: session.Session, paths: dict[str, str]) -> None:
     """
     y, x = target(run, NAME), _supply(run)
     cost = transport.points(x, y, metric="cosine")
-    ends = [np.full(len(rows), 1 / len(rows)) for rows in (x, y)]
-    solved = transport.sinkhorn_newton(*ends, cost, epsilon(run), tolerance=_TOLERANCE)
+    a, b = (np.full(len(rows), 1 / len(rows)) for rows in (x, y))
+    solved = transport.sinkhorn_newton(a, b, cost, epsilon(run), tolerance=_TOLERANCE)
     artifacts.write(paths["target"], y)
     artifacts.write(paths["potential"], solved.g + solved.f.mean())
 

@@ -57,6 +57,8 @@ def test_bad_options_and_artifacts_are_named(tmp_path):
         scorers.build("transport_potential", {"epsilon": -1})
     np.save(tmp_path / "t.npy", unit(3, 0))
     np.save(tmp_path / "p.npy", np.zeros(4))
-    scorer = transport_potential.TransportPotential(str(tmp_path / "t.npy"), str(tmp_path / "p.npy"))
+    scorer = transport_potential.TransportPotential(
+        str(tmp_path / "t.npy"), str(tmp_path / "p.npy")
+    )
     with pytest.raises(errors.ArtifactError, match=r"potentials of shape \(4,\)"):
         scorer.setup()

@@ -81,7 +81,7 @@ class Weights:
         return np.clip(v + shift, self.floors, self.caps)
 
     def least(self, h: NDArray[np.float64]) -> float:
-        """min <w, h>: fill the cheapest to their caps."""
+        """The least <w, h>: the cheapest are filled to their caps."""
         left, total = 1 - self.floors.sum(), float(self.floors @ h)
         for i in np.argsort(h, kind="stable"):
             more = min(left, self.caps[i] - self.floors[i])
@@ -174,12 +174,13 @@ def _solve(
     tau = firm * (float(np.ptp(h)) or epsilon)
     least = _FIRMEST * tau / firm
     flat = _flat(problem, epsilon, tolerance)
-    best, bound, used = None, -np.inf, 1
+    best = BestMixture(point.weights, np.inf, np.inf, h, point.g, 0.0)
+    bound, used = -np.inf, 1
     for _ in range(_ROUNDS):
         point, passes = _round(problem, allowed, point, epsilon, tau, flat)
         found, lower = _certified(problem, allowed, point, epsilon)
         used, tau, bound = used + passes + _CHECK, max(tau / _SHRINK, least), max(bound, lower)
-        best = found if best is None or found.value < best.value else best
+        best = min(best, found, key=lambda one: one.value)
         if best.value - bound <= tolerance * abs(best.value):
             break
     return best._replace(gap=best.value - bound, iterations=used)
@@ -196,7 +197,7 @@ def _round(
         h = problem.means(swept.f)
         w = allowed.nearest(point.weights - h / tau)
         value = problem.b @ (u * unit) + w @ h + tau / 2 * np.sum((w - point.weights) ** 2)
-        return -value, (w @ swept.columns - problem.b) * unit
+        return -float(value), (w @ swept.columns - problem.b) * unit
 
     start = np.divide(point.g, unit, out=np.zeros_like(unit), where=unit > 0)
     options = {"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": flat}

@@ -6,7 +6,7 @@ classes, `Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` 
 
 import dataclasses
 import functools
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ SMALL = 1 << 22
 _LEVELS = 2**16 - 1
 
 
+@runtime_checkable
 class Cost(Protocol):
     """A cost between n source rows and m target rows."""
 
@@ -189,8 +190,8 @@ class Labelled:
         return dataclasses.replace(self, base=self.base.take(rows), source=self.source[rows])
 
     def transposed(self) -> "Labelled":
-        turned = {"between": self.between.T, "source": self.target, "target": self.source}
-        return dataclasses.replace(self, base=self.base.transposed(), **turned)
+        base, between = self.base.transposed(), self.between.T
+        return Labelled(base, between, self.target, self.source, self.feature, self.label)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,9 +278,7 @@ def of(cost: "ArrayLike | Cost") -> Cost:
     Raises:
       SchemaError: the matrix is not finite or not two-dimensional.
     """
-    if isinstance(cost, Dense | Points | Labelled | Quantised):
-        return cost
-    if hasattr(cost, "rows") and hasattr(cost, "transposed"):
+    if isinstance(cost, Cost):
         return cost
     matrix = _finite(cost, "cost")
     if matrix.ndim != 2 or not matrix.size:
@@ -342,7 +341,7 @@ def held(cost: Cost, memory: int) -> Cost:
 def quantised(cost: Cost) -> Quantised:
     """Costs rounded to 16 bits within their range: one pass, 2 bytes an entry."""
     low, high = cost.range
-    scale = max(high - low, np.finfo(np.float32).tiny) / _LEVELS
+    scale = max(high - low, float(np.finfo(np.float32).tiny)) / _LEVELS
     levels = np.empty(cost.shape, np.uint16)
     step = block_rows(cost)
     for start in range(0, len(levels), step):

@@ -11,7 +11,9 @@ def line_cost(
     x: ArrayLike, y: ArrayLike, *, a: ArrayLike | None = None, b: ArrayLike | None = None,
     power: float = 2.0,
 ) -> float:  # fmt: skip
-    """min <|x - y|^power, P> = int_0^1 |F^-1(t) - G^-1(t)|^power dt (Peyré & Cuturi 2019, 2.30).
+    """The cost |x - y|^power of the best coupling of two sets of numbers.
+
+    int_0^1 |F^-1(t) - G^-1(t)|^power dt with the quantile functions (Peyré & Cuturi 2019, 2.30).
 
     Time O((n + m) log(n + m)).
 

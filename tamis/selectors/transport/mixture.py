@@ -11,7 +11,7 @@ and taken from g.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -160,6 +160,7 @@ def _cost(
 ) -> costs.Cost:
     if not isinstance(cost, str):
         return costs.of(cost)
+    metric = cast(costs.Metric, cost)
     if target is None:
         raise errors.SchemaError("no target and no cost", remedy="give one of them")
     widths = {np.shape(s)[1:] for s in sources}
@@ -170,7 +171,7 @@ def _cost(
             remedy="embed all sources with one model",
         )
     return costs.points(
-        np.concatenate([np.asarray(s) for s in sources]), target, metric=cost, device=device
+        np.concatenate([np.asarray(s) for s in sources]), target, metric=metric, device=device
     )
 
 
@@ -220,7 +221,7 @@ def mixture_cost(
 
 
 def simplex(weights: ArrayLike, k: int) -> NDArray[np.float64]:
-    """k shares that sum to 1.
+    """Shares of k sources, sum 1.
 
     Raises:
       SchemaError: they do not, to 1e-6.

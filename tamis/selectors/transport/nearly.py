@@ -134,7 +134,7 @@ def _prototypes(
     near = costs.Points(x, x[rows])
     starts = range(0, len(x), _ROWS)
     cells = np.concatenate([near.rows(slice(i, i + _ROWS)).argmin(axis=1) for i in starts])
-    return rows, np.bincount(cells, weights=mass, minlength=len(rows))
+    return rows, np.bincount(cells, mass, len(rows)).astype(np.float64)
 
 
 def _solve(small: Truncated, tolerance: float) -> tuple[scaling.State, float]:

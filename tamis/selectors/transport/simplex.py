@@ -38,10 +38,11 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
     """Unregularised transport.
 
     POT's network simplex (Bonneel et al. 2011), where POT is installed (`tamis[transport]`): it
-    was the fastest at every size measured (benchmarks/README.md). Without it, equal masses on
+    is the fastest at most sizes measured (benchmarks/README.md). Without it, equal masses on
     equally many rows go to scipy's assignment (Crouse 2016) and all others to HiGHS, on a few
-    cells at first, those near an entropic coupling, and on more until no reduced cost is negative. Time about
-    O(n^2.5), memory O(n m) float64; for 10,000 rows and more see `transport.approximate`.
+    cells at first, those near an entropic coupling, and on more until no reduced cost is
+    negative. Time about O(n^2.5), memory O(n m) float64; for 10,000 rows and more see
+    `transport.approximate`.
 
     Args:
       a: Shape (n,), masses; zeros are fine.

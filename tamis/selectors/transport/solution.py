@@ -70,6 +70,6 @@ class Solution:
         np.exp(block / self.epsilon, out=block)
         return self.a[part, None] * block * (self.b / self.b.sum())
 
-    def coupling(self) -> NDArray[np.float64]:
+    def coupling(self) -> NDArray[np.floating]:
         """P, shape (n, m), all of it."""
         return self.rows(slice(None))

@@ -150,25 +150,25 @@ def test_extremes(solve, epsilon):
 
 
 BAD = [
-    (dict(a=[0.5, 0.6]), "a sums to 1.1 and b to 1"),
-    (dict(a=[0.5, -0.5]), "masses are finite"),
-    (dict(a=[0.5, np.nan]), "masses are finite"),
-    (dict(a=[0.0, 0.0]), "not all 0"),
-    (dict(a=[1.0]), "a has shape"),
-    (dict(cost=[[0.0, np.nan], [1.0, 0.0]]), "cost.*is nan"),
-    (dict(cost=[[0.0, np.inf], [1.0, 0.0]]), "cost.*is inf"),
-    (dict(cost=[0.0, 1.0]), "a cost of shape"),
-    (dict(epsilon=0.0), "epsilon is 0"),
-    (dict(epsilon=np.nan), "epsilon is nan"),
-    (dict(g=[0.0]), "g has shape"),
-    (dict(g=[0.0, np.nan]), "g.*is nan"),
+    ({"a": [0.5, 0.6]}, "a sums to 1.1 and b to 1"),
+    ({"a": [0.5, -0.5]}, "masses are finite"),
+    ({"a": [0.5, np.nan]}, "masses are finite"),
+    ({"a": [0.0, 0.0]}, "not all 0"),
+    ({"a": [1.0]}, "a has shape"),
+    ({"cost": [[0.0, np.nan], [1.0, 0.0]]}, "cost.*is nan"),
+    ({"cost": [[0.0, np.inf], [1.0, 0.0]]}, "cost.*is inf"),
+    ({"cost": [0.0, 1.0]}, "a cost of shape"),
+    ({"epsilon": 0.0}, "epsilon is 0"),
+    ({"epsilon": np.nan}, "epsilon is nan"),
+    ({"g": [0.0]}, "g has shape"),
+    ({"g": [0.0, np.nan]}, "g.*is nan"),
 ]
 
 
 @pytest.mark.parametrize("solve", SOLVERS)
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_bad_input_is_named(solve, change, message):
-    good = dict(a=[0.5, 0.5], b=[0.5, 0.5], cost=[[0.0, 1.0], [1.0, 0.0]], epsilon=0.1)
+    good = {"a": [0.5, 0.5], "b": [0.5, 0.5], "cost": [[0.0, 1.0], [1.0, 0.0]], "epsilon": 0.1}
     with pytest.raises(errors.TamisError, match=message):
         solve(**(good | change))
 

@@ -1,6 +1,7 @@
 """V(w): its gradient, its convexity, its minimum and the certificate of it."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_exact_duals_predict_the_change_of_the_exact_cost():
     cost = transport.points(rows, target())
     inside = np.concatenate([rng.random(len(s)) for s in sources()])
     bounds = np.cumsum([0, *(len(s) for s in sources())])
-    parts = [share(inside[i:j]) for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [share(inside[i:j]) for i, j in itertools.pairwise(bounds)]
 
     def solved(w):
         a = np.concatenate([v * p for v, p in zip(w, parts, strict=True)])
@@ -222,28 +223,28 @@ def test_equal_sources_and_one_source():
 
 
 BAD = [
-    (dict(weights=[0.5, 0.6, 0, 0]), "weights sum to 1.1"),
-    (dict(weights=[np.nan, 1, 0, 0]), "masses are finite"),
-    (dict(weights=[1.0]), "weights has shape"),
-    (dict(epsilon=-1), "epsilon is -1"),
-    (dict(sources=[]), "needs a source"),
-    (dict(sources=[np.empty((0, 3))]), "every source a row"),
-    (dict(sources=[np.ones((2, 3)), np.ones((2, 4))]), "widths"),
-    (dict(sources=[np.ones((2, 3)) * np.nan]), "is nan"),
-    (dict(target=None), "no target and no cost"),
-    (dict(cost=np.ones((3, 20))), "sources have 43 rows and the cost 3"),
-    (dict(cost="euclid"), "no cost 'euclid'"),
+    ({"weights": [0.5, 0.6, 0, 0]}, "weights sum to 1.1"),
+    ({"weights": [np.nan, 1, 0, 0]}, "masses are finite"),
+    ({"weights": [1.0]}, "weights has shape"),
+    ({"epsilon": -1}, "epsilon is -1"),
+    ({"sources": []}, "needs a source"),
+    ({"sources": [np.empty((0, 3))]}, "every source a row"),
+    ({"sources": [np.ones((2, 3)), np.ones((2, 4))]}, "widths"),
+    ({"sources": [np.ones((2, 3)) * np.nan]}, "is nan"),
+    ({"target": None}, "no target and no cost"),
+    ({"cost": np.ones((3, 20))}, "sources have 43 rows and the cost 3"),
+    ({"cost": "euclid"}, "no cost 'euclid'"),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_bad_input_is_named(change, message):
-    good = dict(sources=sources(), target=target(), weights=[0.25] * 4, epsilon=0.5)
+    good = {"sources": sources(), "target": target(), "weights": [0.25] * 4, "epsilon": 0.5}
     with pytest.raises(errors.TamisError, match=message):
         transport.mixture_cost(**(good | change))
 
 
-@pytest.mark.parametrize("limits", [dict(floors=0.3), dict(caps=0.2), dict(floors=0.2, caps=0.1)])
+@pytest.mark.parametrize("limits", [{"floors": 0.3}, {"caps": 0.2}, {"floors": 0.2, "caps": 0.1}])
 def test_limits_that_leave_nothing_are_named(limits):
     with pytest.raises(errors.ConfigError, match="no mixture of 4 sources"):
         transport.best_mixture(sources(), target(), 0.5, **limits)

@@ -54,10 +54,10 @@ def test_torch_makes_the_same_pass(metric):
     x, y = rows(64), rows(48, seed=1)
     b, g, bounds = np.full(48, 1 / 48), rows(1, 48)[0], np.array([0, 20, 64])
     known = transport.points(x, y, metric=metric)
-    ask = dict(
-        b=b, epsilon=0.3, weights=np.random.default_rng(0).random(64), bounds=bounds,
-        values=np.arange(48.0), moved=True,
-    )  # fmt: skip
+    ask = {
+        "b": b, "epsilon": 0.3, "weights": np.random.default_rng(0).random(64), "bounds": bounds,
+        "values": np.arange(48.0), "moved": True,
+    }  # fmt: skip
     ours = sweeps.sweep(known, g, **ask)
     theirs = sweeps.sweep(dataclasses.replace(known, device="cpu"), g, **ask)
     for one, other in zip(ours, theirs, strict=True):
