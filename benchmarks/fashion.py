@@ -1,9 +1,9 @@
-"""Fashion-MNIST as three sources of different classes, and a classifier trained on mixtures of them.
+"""Fashion-MNIST as three sources of different classes, and a classifier trained on mixtures.
 
 The construction of Kang et al. (2023, arXiv 2307.02460; the released code's class fractions), with
-Fashion-MNIST's classes in place of CIFAR-10's: each source has a group of classes and a trace of the
-others. Sources share no row. Each shows its first `SHOWN` rows; what is trained at a small scale is
-drawn from those, what is trained at full size from all rows, never one twice.
+Fashion-MNIST's classes in place of CIFAR-10's: each source has a group of classes and a trace of
+the others. Sources share no row. Each shows its first `SHOWN` rows; what is trained at a small
+scale is drawn from those, what is trained at full size from all rows, never one twice.
 
     apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist*.deb data/fashion
 """
@@ -23,7 +23,9 @@ from tamis.selectors import quotas
 FOLDER = "usr/share/datasets/fashion-mnist"  # inside the Debian package
 CLASSES = 10
 FRACTIONS = np.repeat(  # of each class in each source; the groups are classes 0-3, 4-6 and 7-9
-    [[0.2425, 0.0050, 0.0050], [0.0057, 0.3200, 0.0057], [0.0014, 0.0014, 0.3300]], [4, 3, 3], axis=1
+    [[0.2425, 0.0050, 0.0050], [0.0057, 0.3200, 0.0057], [0.0014, 0.0014, 0.3300]],
+    [4, 3, 3],
+    axis=1,
 )
 ROWS = 17_000  # of each source: the most that 6,000 rows a class can give all three
 SHOWN = 1_500
@@ -58,8 +60,14 @@ def load(folder: Path, seed: int = 0) -> Data:
     found = next((p.parent for p in folder.rglob("train-images-idx3-ubyte.gz")), None)
     if found is None:
         raise SystemExit(f"no Fashion-MNIST under {folder}:\n{__doc__.splitlines()[-1]}")
-    images, labels = _idx(found / "train-images-idx3-ubyte.gz"), _idx(found / "train-labels-idx1-ubyte.gz")
-    other, answers = _idx(found / "t10k-images-idx3-ubyte.gz"), _idx(found / "t10k-labels-idx1-ubyte.gz")
+    images, labels = (
+        _idx(found / "train-images-idx3-ubyte.gz"),
+        _idx(found / "train-labels-idx1-ubyte.gz"),
+    )
+    other, answers = (
+        _idx(found / "t10k-images-idx3-ubyte.gz"),
+        _idx(found / "t10k-labels-idx1-ubyte.gz"),
+    )
     pools = sources(labels, seed)
     shown = np.sort(np.concatenate([p[:SHOWN] for p in pools]))
     x, y = components(images, other, shown)
@@ -75,7 +83,9 @@ def sources(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
     pools = []
     for fractions in FRACTIONS:
         counts = quotas.largest_remainder(fractions / fractions.sum(), ROWS)
-        pools.append(rng.permutation(np.concatenate([r[:n] for r, n in zip(left, counts, strict=True)])))
+        pools.append(
+            rng.permutation(np.concatenate([r[:n] for r, n in zip(left, counts, strict=True)]))
+        )
         left = [r[n:] for r, n in zip(left, counts, strict=True)]
     return pools
 
@@ -130,12 +140,16 @@ def train(data: Data, rows: NDArray[np.int64], rngs: Sequence[np.random.Generato
     models, samples = rows.shape
     x, labels = torch.from_numpy(data.x), torch.from_numpy(data.labels)
     shapes = [(INPUTS, HIDDEN), (1, HIDDEN), (HIDDEN, CLASSES), (1, CLASSES)]
-    start = [np.stack([r.standard_normal(s) * (s[0] > 1) / s[0] ** 0.5 for r in rngs]) for s in shapes]
+    start = [
+        np.stack([r.standard_normal(s) * (s[0] > 1) / s[0] ** 0.5 for r in rngs]) for s in shapes
+    ]
     start[0] *= 2**0.5  # He et al. (2015)
     parameters = [torch.from_numpy(p.astype(np.float32)).requires_grad_() for p in start]
     adam = torch.optim.Adam(parameters, RATE, foreach=True)
     for _ in range(EPOCHS):
-        order = torch.from_numpy(np.stack([r[g.permutation(samples)] for r, g in zip(rows, rngs, strict=True)]))
+        order = torch.from_numpy(
+            np.stack([r[g.permutation(samples)] for r, g in zip(rows, rngs, strict=True)])
+        )
         for first in range(0, samples, BATCH):
             batch = order[:, first : first + BATCH]
             scores = _scores(parameters, x[batch])
@@ -178,7 +192,7 @@ def _draw(
 
 
 def _idx(path: Path) -> NDArray:
-    """LeCun's IDX format: two zero bytes, a type, the number of dimensions, their sizes, the data."""
+    """LeCun's IDX format: two zero bytes, type, number of dimensions, their sizes, the data."""
     data = gzip.decompress(path.read_bytes())
     dimensions = data[3]
     sizes = np.frombuffer(data, ">i4", dimensions, 4)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from benchmarks import fashion, projektor_figure
 from tamis import seeding
 from tamis.schemas import measurements
-from tamis.selectors import laws, projektor, transport
+from tamis.selectors import laws, projektor
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.projektor import regression
 
@@ -97,13 +97,18 @@ def trained(data: fashion.Data, cache: Path) -> Grid:
             lambda n=size, s=seeds, r=shown: fashion.errors(data, weights, n, s, shown=r),
         )
         noise = errors[size].std(axis=1, ddof=1).mean()
-        print(f"{size:6,} rows: {errors[size].size} trainings in {seconds:.0f} s, seed noise {noise:.4f}")
+        print(
+            f"{size:6,} rows: {errors[size].size} trainings in {seconds:.0f} s, seed noise {noise:.4f}"
+        )
     return Grid(weights, errors)
 
 
 def simplex(steps: int) -> Floats:
     """Every mixture of three sources in whole steps."""
-    return np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]) / steps
+    return (
+        np.array([(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)])
+        / steps
+    )
 
 
 def drawn(draws: int, mixtures: int) -> list[NDArray[np.int64]]:
@@ -152,7 +157,10 @@ def accuracy(grid: Grid, geometries: dict, picks: dict) -> dict:
             table.setdefault(name, []).append(float(np.mean(values)))
     show(table)
     for count, names in chosen.items():
-        print(f"{count} trainings: " + ", ".join(f"{names.count(n)} x {n}" for n in sorted(set(names))))
+        print(
+            f"{count} trainings: "
+            + ", ".join(f"{names.count(n)} x {n}" for n in sorted(set(names)))
+        )
     for count in COUNTS:
         print(f"{count} trainings: 90 % intervals cover {coverage(grid, predictors[count]):.3f}")
     return predictors
@@ -238,15 +246,21 @@ def selection(data: fashion.Data, grid: Grid, predictors: dict, cache: Path) -> 
         cache / f"chosen-{seeding.digest(weights.round(6).tolist()).hex()[:8]}.npz",
         lambda: fashion.errors(data, weights, FULL, FRESH, shown=False),
     )
-    print(f"| mixture at {FULL:,} | {' / '.join(NAMES)} | error, % | regret, points |\n|---|---|---|---|")
+    print(
+        f"| mixture at {FULL:,} | {' / '.join(NAMES)} | error, % | regret, points |\n|---|---|---|---|"
+    )
     for name, w, e in zip(named, weights, 100 * errors, strict=True):
         spread = e.std(ddof=1) / len(e) ** 0.5
         shares = " / ".join(f"{100 * v:.0f}" for v in w)
-        print(f"| {name} | {shares} | {e.mean():.2f} ± {spread:.2f} | {e.mean() - 100 * errors[0].mean():+.2f} |")
+        print(
+            f"| {name} | {shares} | {e.mean():.2f} ± {spread:.2f} | {e.mean() - 100 * errors[0].mean():+.2f} |"
+        )
     means = 100 * errors.mean(1)
     for i, count in enumerate(COUNTS):
         mine = means[3 + i * CHOSEN : 3 + (i + 1) * CHOSEN]
-        print(f"| ours, {count} trainings, mean of {CHOSEN} draws | | {mine.mean():.2f} | {mine.mean() - means[0]:+.2f} |")
+        print(
+            f"| ours, {count} trainings, mean of {CHOSEN} draws | | {mine.mean():.2f} | {mine.mean() - means[0]:+.2f} |"
+        )
 
 
 def left_out(data: fashion.Data, cache: Path) -> Floats:
@@ -260,3 +274,40 @@ def left_out(data: fashion.Data, cache: Path) -> Floats:
     )
     worth = np.maximum(np.median(errors[1:], axis=1) - np.median(errors[0]), 0)
     return worth / worth.sum()
+
+
+def between(
+    prototypes: projektor.Prototypes, x: NDArray[np.float32], y: NDArray[np.int64]
+) -> Floats:
+    """Squared distance of the means of the classes' directions."""
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    means = np.stack([unit[y == c].mean(0) for c in range(fashion.CLASSES)]).astype(np.float64)
+    squared = ((means[:, None] - means) ** 2).sum(-1)
+    return squared
+
+
+def figure(grid: Grid, known: projektor.Geometry, picked: NDArray[np.int64]) -> str:
+    """Of the predictor from one draw of 24 trainings."""
+    found = projektor.Predictor.fit(grid.cells(picked), known)
+    supply = np.full(3, fashion.ROWS)
+    low, high = found.interval(grid.weights, FULL, supply)
+    best = projektor.best_weights([found.best.fit.law, *found.draws], FULL, supply)
+    measured = grid.median(FULL)
+    return projektor_figure.draw(
+        projektor_figure.Surface(
+            names=NAMES,
+            measured=measured,
+            predicted=found.predict(grid.weights, FULL, supply),
+            low=low,
+            high=high,
+            seen=np.isin(np.arange(len(measured)), picked),
+            predict=lambda w: found.predict(w, FULL, supply),
+            marks={"chosen": best, "best trained": grid.weights[measured.argmin()]},
+            title=f"Error at {FULL:,} rows from {2 * len(picked)} trainings of "
+            f"{SMALL[0]:,} and {SMALL[1]:,}: Fashion-MNIST in three sources",
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ from tamis.selectors.projektor.coverage import Coverage
 from tamis.selectors.projektor.geometry import Geometry
 from tamis.selectors.projektor.regression import TRANSPORT, Regression
 
-WIDTHS = (0.1, 0.5, 2.5)  # of a coefficient a priori, in error: the ridges of the regressions
+WIDTHS = (0.1, 1.0)  # of a coefficient a priori, in error: the ridges of the regressions
 DRAWS = 12
 
 

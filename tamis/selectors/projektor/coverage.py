@@ -133,8 +133,11 @@ class Coverage:
 
     @classmethod
     def from_vector(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> Self:
-        *own, strength = np.split(cls.values(vector, cells), np.arange(1, 9))
-        return cls(cells.names, *(float(v[0]) for v in own), tuple(strength.tolist()))
+        values = cls.values(vector, cells).tolist()
+        alpha, beta, gamma, half, floor, ceiling, width, repeats = values[:8]
+        return cls(
+            cells.names, alpha, beta, gamma, half, floor, ceiling, width, repeats, tuple(values[8:])
+        )
 
     @classmethod
     def values(cls, vector: NDArray[np.float64], cells: cells_.Cells) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
+from tamis.selectors import transport
 from tamis.selectors.projektor.measures import Measure
 
 _MEMORY = 4096  # mixtures whose transport is remembered
@@ -81,20 +82,33 @@ class Geometry:
 
         Returns:
           Shape (...,) and (..., k); the gradient is known up to a constant along k.
+
+        One solve per mixture that was not asked for before: O(k p^2) a pass.
         """
         w = np.asarray(weights, np.float64)
         flat, place = np.unique(w.reshape(-1, w.shape[-1]), axis=0, return_inverse=True)
-        pairs = [self._transport(tuple(names), tuple(row)) for row in flat.tolist()]
-        value = np.array([v for v, _ in pairs])[place.reshape(-1)].reshape(w.shape[:-1])
-        slope = np.array([g for _, g in pairs])[place.reshape(-1)].reshape(w.shape)
-        return value, slope
+        found = [self._solved(tuple(names), tuple(row)) for row in flat.tolist()]
+        value = np.array([v for v, _ in found])[place.reshape(-1)].reshape(w.shape[:-1])
+        slope = np.array([g for _, g in found])[place.reshape(-1)].reshape(w.shape)
+        return value / self.unit, slope / self.unit
 
-    @functools.lru_cache(maxsize=_MEMORY)  # noqa: B019 -- lives as long as the few geometries do
-    def _transport(
+    @functools.lru_cache(maxsize=_MEMORY)  # noqa: B019 -- a run has one or two geometries
+    def _solved(
         self, names: tuple[str, ...], weights: tuple[float, ...]
     ) -> tuple[float, NDArray[np.float64]]:
-        from tamis.selectors.projektor import standin
+        epsilon = self.epsilon * self.unit
+        found = transport.mixture_cost(self._mixture(names), None, weights, epsilon)
+        return found.value, found.gradient
 
-        return standin.mixture_cost(
-            self.masses(names), self.target.mass, self.cost / self.unit, np.array(weights), self.epsilon
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def _mixture(self, names: tuple[str, ...]) -> transport.Mixture:
+        """Every source stands on all prototypes that it has rows at."""
+        masses = self.masses(names)
+        at = [np.flatnonzero(m) for m in masses]
+        return transport.mixture(
+            at,
+            None,
+            cost=self.cost[np.concatenate(at)],
+            shares=[m[i] for m, i in zip(masses, at, strict=True)],
+            b=self.target.mass,
         )

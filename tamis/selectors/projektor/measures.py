@@ -124,4 +124,3 @@ def merged(parts: list[Measure]) -> Measure:
 
 def _labels(labels: ArrayLike | None, n: int) -> NDArray[np.int64]:
     return np.zeros(n, np.int64) if labels is None else np.asarray(labels, np.int64)
-

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
+from tamis.selectors.transport import best
 
 _STEPS = 200
 _LEAST = 1e-9  # a step that moves less ends the search
@@ -53,7 +54,8 @@ def best_weights(
         raise errors.PlanError(f"caps {most.tolist()} leave no mixture of {k} strata")
     even = np.full(k, 1 / k)
     starts = [even, *(0.5 * even + 0.5 * np.eye(k))]
-    found = [descend(laws, simplex(w, most), samples, supply, most) for w in starts]
+    allowed = best.Weights(np.zeros(k), most)
+    found = [descend(laws, allowed.nearest(w), samples, supply, allowed) for w in starts]
     return min(found, key=lambda w: _error(laws, w, samples, supply))
 
 
@@ -62,7 +64,7 @@ def descend(
     start: NDArray[np.float64],
     samples: float,
     supply: ArrayLike,
-    caps: NDArray[np.float64],
+    allowed: best.Weights,
 ) -> NDArray[np.float64]:
     """Projected gradient descent from one start: shape (k,)."""
     w, step = start, 1.0
@@ -71,7 +73,7 @@ def descend(
         slope = np.mean([law.gradient(w, samples, supply) for law in laws], axis=0)
         slope -= slope.mean()
         while True:
-            moved = simplex(w - step * slope, caps)
+            moved = allowed.nearest(w - step * slope)
             change = moved - w
             if abs(change).max() < _LEAST:
                 return w
@@ -81,24 +83,6 @@ def descend(
             step /= 2
         w, value, step = moved, there, 2 * step
     return w
-
-
-def simplex(v: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest weights under their caps: shape (k,).
-
-    min |w - v|^2 with 0 <= w <= caps and sum 1 is w = clip(v - shift, 0, caps); the sum falls
-    piecewise linearly with the shift, so it is found between two of the 2 k corners (Duchi et al.
-    2008 without caps).
-    """
-    corners = np.sort(np.concatenate([v, v - caps]))
-    sums = np.clip(v - corners[:, None], 0, caps).sum(1)  # falls from sum(caps) to 0
-    after = int(np.argmax(sums <= 1))
-    if sums[after] == 1 or after == 0:
-        return np.clip(v - corners[after], 0, caps)
-    part = (sums[after - 1] - 1) / (sums[after - 1] - sums[after])
-    shift = corners[after - 1] + part * (corners[after] - corners[after - 1])
-    w = np.clip(v - shift, 0, caps)
-    return w / w.sum()
 
 
 def _error(

@@ -27,12 +27,17 @@ def project_scales(
       n: The size wanted.
 
     Raises:
-      PlanError: both sizes are equal, or one is not positive.
+      PlanError: both sizes are equal, one is not positive, or a performance is not finite.
 
     >>> project_scales(0.4, 0.3, 1000, 2000, 4000).round(12)
     np.float64(0.2)
     """
     first, second = np.asarray(p0, np.float64), np.asarray(p1, np.float64)
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise errors.PlanError(
+            "a performance to project is NaN or infinite",
+            remedy="drop diverged runs, or give them the worst error that was seen",
+        )
     w = anchor_weights([n0, n1], n)
     return np.asarray(w[..., 0] * first + w[..., 1] * second)
 
@@ -51,7 +56,10 @@ def anchor_weights(scales: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
     array([-4.678874,  5.678874])
     """
     sizes, wanted = np.asarray(scales, np.float64), np.asarray(n, np.float64)
-    if not ((sizes > 0) & np.isfinite(sizes)).all() or not ((wanted > 0) & np.isfinite(wanted)).all():
+    if (
+        not ((sizes > 0) & np.isfinite(sizes)).all()
+        or not ((wanted > 0) & np.isfinite(wanted)).all()
+    ):
         raise errors.PlanError(f"sizes {sizes.tolist()} to {wanted.tolist()}: not all positive")
     logs = np.log(sizes)
     apart = logs - logs.mean()
