@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import fashion, projektor_figure
-from tamis import seeding
+from tamis import linalg, seeding
 from tamis.schemas import measurements
-from tamis.selectors import laws, projektor
+from tamis.selectors import laws, projektor, transport
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.projektor import regression
 
@@ -132,7 +132,7 @@ def geometry(data: fashion.Data, *, labels: bool = False) -> projektor.Geometry:
             for name, rows in zip(NAMES, shown, strict=True)
         },
         measure(data.target[0], prototypes, labels=known(data.target[1])),
-        prototypes.cost(between(prototypes, x, y) if labels else None),
+        prototypes.cost(between(data.target) if labels else None),
     )
 
 
@@ -175,7 +175,7 @@ def baselines(grid: Grid, known: projektor.Geometry) -> dict[str, Callable]:
 
         def predict(picked, cells):
             fits = [np.linalg.lstsq(columns[picked], grid.median(n)[picked])[0] for n in SMALL]
-            return projektor.project_scales(*(columns @ f for f in fits), *SMALL, FULL)
+            return transport.project_scales(*(columns @ f for f in fits), *SMALL, FULL)
 
         return predict
 
@@ -276,14 +276,10 @@ def left_out(data: fashion.Data, cache: Path) -> Floats:
     return worth / worth.sum()
 
 
-def between(
-    prototypes: projektor.Prototypes, x: NDArray[np.float32], y: NDArray[np.int64]
-) -> Floats:
-    """Squared distance of the means of the classes' directions."""
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    means = np.stack([unit[y == c].mean(0) for c in range(fashion.CLASSES)]).astype(np.float64)
-    squared = ((means[:, None] - means) ** 2).sum(-1)
-    return squared
+def between(target: tuple[NDArray[np.float32], NDArray[np.int64]]) -> Floats:
+    """Squared Wasserstein distances between the target's classes, of unit rows: as published."""
+    x, y = linalg.unit(target[0]), target[1]
+    return transport.label_cost(x, y, x, y).between
 
 
 def figure(grid: Grid, known: projektor.Geometry, picked: NDArray[np.int64]) -> str:

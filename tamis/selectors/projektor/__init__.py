@@ -14,7 +14,6 @@ from tamis.selectors.projektor.geometry import Geometry
 from tamis.selectors.projektor.measures import Measure, Prototypes, merged
 from tamis.selectors.projektor.mixing import best_weights
 from tamis.selectors.projektor.regression import Regression
-from tamis.selectors.projektor.scales import anchor_weights, project_scales, projected_deviation
 
 __all__ = [
     "Coverage",
@@ -23,11 +22,8 @@ __all__ = [
     "Predictor",
     "Prototypes",
     "Regression",
-    "anchor_weights",
     "best_weights",
     "merged",
-    "project_scales",
-    "projected_deviation",
     "rank",
     "regressions",
 ]

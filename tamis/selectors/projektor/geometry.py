@@ -12,6 +12,7 @@ from tamis.selectors import transport
 from tamis.selectors.projektor.measures import Measure
 
 _MEMORY = 4096  # mixtures whose transport is remembered
+_TINY = np.finfo(np.float64).tiny  # a prototype whose class the target has not: of mass 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,12 +23,15 @@ class Geometry:
       sources: Name of each stratum to its measure.
       target: What the model is for.
       cost: Shape (p, p), between prototypes, not negative.
+      classes: Shape (p,), of the prototypes, where rows have labels: a row of one class then says
+        nothing of another (`reach`), however near; transport has its price between classes.
       epsilon: Entropic regularisation of the transport, as a part of the median cost.
     """
 
     sources: Mapping[str, Measure]
     target: Measure
     cost: NDArray[np.float64]
+    classes: NDArray[np.int64] | None = None
     epsilon: float = 0.05
 
     def __post_init__(self) -> None:
@@ -69,7 +73,9 @@ class Geometry:
         source's marginal is free, at a price of epsilon times its Kullback-Leibler divergence).
         """
         kernel = np.exp(-self.cost / (width * self.unit))
-        return (self.masses(names) @ kernel) / (self.target.mass @ kernel)
+        if self.classes is not None:
+            kernel *= self.classes[:, None] == self.classes
+        return self.masses(names) @ kernel / np.maximum(self.target.mass @ kernel, _TINY)
 
     def distance(
         self, names: Sequence[str], weights: ArrayLike
