@@ -97,9 +97,8 @@ def trained(data: fashion.Data, cache: Path) -> Grid:
             lambda n=size, s=seeds, r=shown: fashion.errors(data, weights, n, s, shown=r),
         )
         noise = errors[size].std(axis=1, ddof=1).mean()
-        print(
-            f"{size:6,} rows: {errors[size].size} trainings in {seconds:.0f} s, seed noise {noise:.4f}"
-        )
+        count = errors[size].size
+        print(f"{size:6,} rows: {count} trainings in {seconds:.0f} s, seed noise {noise:.4f}")
     return Grid(weights, errors)
 
 
@@ -141,7 +140,7 @@ def accuracy(grid: Grid, geometries: dict, picks: dict) -> dict:
     methods = baselines(grid, geometries["labelled"])
     table: dict[str, list[float]] = {}
     predictors: dict[int, list] = {}
-    chosen: dict[int, list[str]] = {}
+    shares: dict[int, list[Floats]] = {}
     for count in COUNTS:
         missed: dict[str, list[float]] = {}
         for picked in picks[count]:
@@ -150,19 +149,17 @@ def accuracy(grid: Grid, geometries: dict, picks: dict) -> dict:
                 missed.setdefault(name, []).append(off(grid, method(picked, cells)))
             found, rest = ours(grid, geometries, cells)
             predictors.setdefault(count, []).append(found)
-            chosen.setdefault(count, []).append(found.best.name)
+            shares.setdefault(count, []).append(found.average.shares)
             for name, predicted in rest.items():
                 missed.setdefault(name, []).append(off(grid, predicted))
         for name, values in missed.items():
             table.setdefault(name, []).append(float(np.mean(values)))
     show(table)
-    for count, names in chosen.items():
-        print(
-            f"{count} trainings: "
-            + ", ".join(f"{names.count(n)} x {n}" for n in sorted(set(names)))
-        )
     for count in COUNTS:
-        print(f"{count} trainings: 90 % intervals cover {coverage(grid, predictors[count]):.3f}")
+        print(
+            f"{count} trainings: 90 % intervals cover {coverage(grid, predictors[count]):.3f}; "
+            f"shares of the average, mean: {np.mean(shares[count], axis=0).round(2).tolist()}"
+        )
     return predictors
 
 
@@ -191,16 +188,16 @@ def baselines(grid: Grid, known: projektor.Geometry) -> dict[str, Callable]:
 def ours(grid: Grid, geometries: dict, cells: cells_.Cells) -> tuple:
     """The predictor, and its parts alone."""
     found = projektor.Predictor.fit(cells, geometries["labelled"])
-    free = projektor.Predictor.fit(cells, geometries["label-free"])
-    alone = {e.name: e for e in found.entries}
-    regressions = [e for e in found.entries if e.name != "Coverage"]
+    alone = {e.name: e.fit.law for e in found.entries}
+    regressions = [e.fit.law for e in found.entries if e.name not in ("Coverage", "Rational")]
+    free = laws.fit(cells, law=projektor.Coverage.over(geometries["label-free"])).law
     parts = {
-        "ridge regressions alone": full(grid, regressions[0].fit.law),
-        "Coverage alone": full(grid, alone["Coverage"].fit.law),
-        "ours, label-free": full(grid, free.best.fit.law),
-        "**ours**": full(grid, found.best.fit.law),
+        "best regression of the paper, with ridge": regressions[0],
+        "Coverage without labels": free,
+        "Coverage": alone["Coverage"],
+        "**ours: average**": found.average,
     }
-    return found, parts
+    return found, {name: full(grid, law) for name, law in parts.items()}
 
 
 def full(grid: Grid, law) -> Floats:
@@ -227,7 +224,7 @@ def show(table: dict[str, list[float]]) -> None:
     print("|---" * (1 + len(COUNTS)) + "|")
     for name, values in table.items():
         print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in values) + " |")
-    shares = [o / v for o, v in zip(table["**ours**"], table["linear"], strict=True)]
+    shares = [o / v for o, v in zip(table["**ours: average**"], table["linear"], strict=True)]
     print("| ours over linear | " + " | ".join(f"{s:.2f}" for s in shares) + " |")
 
 
@@ -239,28 +236,21 @@ def selection(data: fashion.Data, grid: Grid, predictors: dict, cache: Path) -> 
     named["leave-one-out"] = left_out(data, cache)
     for count, draw in itertools.product(COUNTS, range(CHOSEN)):
         one = predictors[count][draw]
-        pair = [one.best.fit.law, *one.draws]
-        named[f"ours, {count} trainings, draw {draw}"] = projektor.best_weights(pair, FULL, supply)
+        named[f"ours, {count} trainings, draw {draw}"] = one.best_weights(FULL, supply)
     weights = np.array(list(named.values()))
-    errors, seconds = fashion.cached(
+    errors, _ = fashion.cached(
         cache / f"chosen-{seeding.digest(weights.round(6).tolist()).hex()[:8]}.npz",
         lambda: fashion.errors(data, weights, FULL, FRESH, shown=False),
     )
-    print(
-        f"| mixture at {FULL:,} | {' / '.join(NAMES)} | error, % | regret, points |\n|---|---|---|---|"
-    )
-    for name, w, e in zip(named, weights, 100 * errors, strict=True):
-        spread = e.std(ddof=1) / len(e) ** 0.5
+    print(f"| mixture at {FULL:,} | {' / '.join(NAMES)} | error, % | regret, points |")
+    print("|---|---|---|---|")
+    means, spread = 100 * errors.mean(1), 100 * errors.std(1, ddof=1) / len(FRESH) ** 0.5
+    for name, w, e, s in zip(named, weights, means, spread, strict=True):
         shares = " / ".join(f"{100 * v:.0f}" for v in w)
-        print(
-            f"| {name} | {shares} | {e.mean():.2f} ± {spread:.2f} | {e.mean() - 100 * errors[0].mean():+.2f} |"
-        )
-    means = 100 * errors.mean(1)
+        print(f"| {name} | {shares} | {e:.2f} ± {s:.2f} | {e - means[0]:+.2f} |")
     for i, count in enumerate(COUNTS):
-        mine = means[3 + i * CHOSEN : 3 + (i + 1) * CHOSEN]
-        print(
-            f"| ours, {count} trainings, mean of {CHOSEN} draws | | {mine.mean():.2f} | {mine.mean() - means[0]:+.2f} |"
-        )
+        mine = means[3 + i * CHOSEN : 3 + (i + 1) * CHOSEN].mean()
+        print(f"| ours, {count} trainings, mean | | {mine:.2f} | {mine - means[0]:+.2f} |")
 
 
 def left_out(data: fashion.Data, cache: Path) -> Floats:
@@ -287,7 +277,7 @@ def figure(grid: Grid, known: projektor.Geometry, picked: NDArray[np.int64]) -> 
     found = projektor.Predictor.fit(grid.cells(picked), known)
     supply = np.full(3, fashion.ROWS)
     low, high = found.interval(grid.weights, FULL, supply)
-    best = projektor.best_weights([found.best.fit.law, *found.draws], FULL, supply)
+    best = found.best_weights(FULL, supply)
     measured = grid.median(FULL)
     return projektor_figure.draw(
         projektor_figure.Surface(

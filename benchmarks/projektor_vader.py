@@ -146,7 +146,7 @@ def predictions(
     supply = np.array([len(p) for p in texts.pools])
     found = projektor.Predictor.fit(table, where)
     fits = {e.name: e.fit.law for e in found.entries}
-    fits |= {law.name: laws.fit(table, law=law).law for law in (laws.Rational, *laws.LAWS)}
+    fits |= {law.name: laws.fit(table, law=law).law for law in laws.LAWS}
     out = {name: law.predict(ranked, FULL, supply) for name, law in fits.items()}
     cost = where.distance(NAMES, ranked)[0]
     return {"transport cost alone": cost, **out, "**ours**": found.predict(ranked, FULL, supply)}

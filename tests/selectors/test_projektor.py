@@ -222,12 +222,15 @@ def test_without_ridge_two_sizes_are_two_fits_projected():
     np.testing.assert_allclose(law.predict(wanted, 10_000, SUPPLY), want, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", [*regression.FORMS, "coverage"])
+@pytest.mark.parametrize("form", [*regression.FORMS, "coverage", "rational", "average"])
 def test_gradient_is_that_of_finite_differences(form):
     where = geometry()
-    law = projektor.Coverage.over(where)(NAMES, **LAW)
-    if form != "coverage":
-        law = regression_law(where, form)
+    law = {
+        "coverage": projektor.Coverage.over(where)(NAMES, **LAW),
+        "rational": laws.Rational(0.2 + np.eye(3), 0.3, 0.1),
+    }
+    law["average"] = projektor.Average(tuple(law.values()), np.array([0.7, 0.3]))
+    law = law.get(form) or regression_law(where, form)
     supply = np.array([2_000, 60_000, 70_000])  # the first repeats
     for w in mixtures(3, seed=2):
         got = law.gradient(w, 10_000, supply)
@@ -263,7 +266,7 @@ def test_interval_covers_at_a_size_not_trained():
         low, high = found.interval(w, 6_000, SUPPLY)
         run = truth.predict(w, 6_000, SUPPLY) + 0.008 * rng.standard_normal(len(w))
         inside.append(((run >= low) & (run <= high)).mean())
-        assert found.best.name == "Coverage"
+        assert found.entries[0].name == "Coverage"
     assert 0.85 <= np.mean(inside) <= 1
 
 

@@ -39,6 +39,13 @@ class Rational:
         terms = 1 / (w @ self.information.T)
         return self.d + n[..., 0] ** -self.alpha * terms.sum(-1)
 
+    def gradient(
+        self, weights: ArrayLike, samples: float, supply: ArrayLike
+    ) -> NDArray[np.float64]:
+        """Of the prediction in the weights: shape (k,)."""
+        terms = 1 / (self.information @ np.asarray(weights, np.float64))
+        return np.asarray(-(samples**-self.alpha) * (terms**2 @ self.information))
+
     @classmethod
     def prior(cls, cells: cells_.Cells) -> protocol.Prior:
         """Every source tells the same at first; n^-0.3, and d as for a power law."""

@@ -8,7 +8,7 @@ show a sample of themselves; performance is predicted for any mixture of them at
     predictor.predict([0.2, 0.8], 100_000, supply)
 """
 
-from tamis.selectors.projektor.choice import Predictor, rank, regressions
+from tamis.selectors.projektor.choice import Average, Predictor, rank, regressions
 from tamis.selectors.projektor.coverage import Coverage
 from tamis.selectors.projektor.geometry import Geometry
 from tamis.selectors.projektor.measures import Measure, Prototypes, merged
@@ -16,6 +16,7 @@ from tamis.selectors.projektor.mixing import best_weights
 from tamis.selectors.projektor.regression import Regression
 
 __all__ = [
+    "Average",
     "Coverage",
     "Geometry",
     "Measure",
