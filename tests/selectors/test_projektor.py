@@ -49,9 +49,7 @@ def mixtures(count, seed=0):
 def trained(law, weights, *, sizes=SIZES, noise=0.0, seeds=1, seed=0):
     """Measurements that a law would give, with normal noise."""
     rng = np.random.default_rng([7, seed])
-    n, i, s = (
-        np.array(v) for v in zip(*itertools.product(sizes, range(len(weights)), range(seeds)))
-    )
+    n, i, s = np.array(list(itertools.product(sizes, range(len(weights)), range(seeds)))).T
     error = law.predict(weights[i], n, SUPPLY) + noise * rng.standard_normal(len(n))
     return measurements.table(
         NAMES, samples=n, errors=error, weights=weights[i], supply=SUPPLY, seeds=s, chance=0.9
@@ -338,6 +336,7 @@ def rows(count, value=1.0):
     return np.full((count, 3), value, np.float32)
 
 
+HALVES, THIRDS = (projektor.Measure(np.full(p, 1 / p), 1) for p in (2, 3))
 PROTOTYPES = projektor.Prototypes(np.eye(3, dtype=np.float32), np.zeros(3, np.int64))
 
 
@@ -349,16 +348,8 @@ PROTOTYPES = projektor.Prototypes(np.eye(3, dtype=np.float32), np.zeros(3, np.in
         (lambda: projektor.Measure.of(rows(2), PROTOTYPES, labels=[0, 3]), r"classes \[3\]"),
         (lambda: geometry().masses(["a", "z"]), r"strata \['z'\] have no measure"),
         (lambda: geometry().reach(["z"], 0.1), "have no measure"),
-        (
-            lambda: projektor.Geometry({"a": projektor.Measure(np.ones(2) / 2, 1)},
-                                       projektor.Measure(np.ones(3) / 3, 1), np.zeros((3, 3))),
-            "over the same prototypes",
-        ),
-        (
-            lambda: projektor.Geometry({"a": projektor.Measure(np.ones(2) / 2, 1)},
-                                       projektor.Measure(np.ones(2) / 2, 1), np.full((2, 2), np.nan)),
-            "NaN",
-        ),
+        (lambda: projektor.Geometry({"a": HALVES}, THIRDS, np.zeros((3, 3))), "same prototypes"),
+        (lambda: projektor.Geometry({"a": HALVES}, HALVES, np.full((2, 2), np.nan)), "NaN"),
         (lambda: projektor.Regression.over(geometry(), "cubic", 1.0), "no form 'cubic'"),
         (lambda: projektor.best_weights([], 10, SUPPLY, caps=[0.2, 0.2, 0.2]), "no mixture"),
     ],

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis import clusters, errors, nearest, seeding
+from tamis import clusters, errors, nearest
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
