@@ -31,8 +31,8 @@ FORMS: tuple[Form, ...] = get_args(Form)
 TRANSPORT: tuple[Form, ...] = ("centre-scaling", "pseudo-quadratic transport")
 
 # Error per median cost, a priori: validation error is bounded by a multiple of the cost (Just et
-# al. 2023, LAVA, theorem 1), so it rises with it; the ridge does not pull this one to 0.
-_DEARER = 0.5, 0.5
+# al. 2023, LAVA, theorem 1), so it rises with it; the ridge pulls this one no nearer to 0 than its own width.
+_DEARER = 0.5
 
 Floats = NDArray[np.float64]
 
@@ -141,7 +141,7 @@ class Regression:
         mean, scale = np.zeros(2 * q), np.full(2 * q, cls.width)
         mean[0], scale[0] = cells.error.mean(), 1.0
         if cls.form in TRANSPORT:
-            mean[1], scale[1] = _DEARER
+            mean[1], scale[1] = _DEARER, max(_DEARER, cls.width)
         return protocol.Prior(tuple(names), mean, scale)
 
     @classmethod
