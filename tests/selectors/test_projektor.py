@@ -264,7 +264,6 @@ def test_interval_covers_at_a_size_not_trained():
         low, high = found.interval(w, 6_000, SUPPLY)
         run = truth.predict(w, 6_000, SUPPLY) + 0.008 * rng.standard_normal(len(w))
         inside.append(((run >= low) & (run <= high)).mean())
-        assert found.entries[0].name == "Coverage"
     assert 0.85 <= np.mean(inside) <= 1
 
 

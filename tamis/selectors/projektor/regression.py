@@ -31,7 +31,7 @@ FORMS: tuple[Form, ...] = get_args(Form)
 TRANSPORT: tuple[Form, ...] = ("centre-scaling", "pseudo-quadratic transport")
 
 # Error per median cost, a priori: validation error is bounded by a multiple of the cost (Just et
-# al. 2023, LAVA, theorem 1), so it rises with it; the ridge pulls this one no nearer to 0 than its own width.
+# al. 2023, LAVA, theorem 1), so it rises with it, and the ridge pulls it here and not to 0.
 _DEARER = 0.5
 
 Floats = NDArray[np.float64]
