@@ -21,7 +21,14 @@ from tamis.schemas import guard as schema
 from tamis.selectors import thresholdout
 
 # What is made by looking at the target, and so cannot be there before the guard's entry is.
-_SCORERS = ("importance", "influence", "ngram_model", "quality_classifier", "target_similarity")
+_SCORERS = (
+    "importance",
+    "influence",
+    "ngram_model",
+    "quality_classifier",
+    "target_similarity",
+    "transport_potential",
+)
 _STAGES = (*(f"score:{name}" for name in _SCORERS), "pilot", "check")
 _FOLDERS = (*(f"scores/{name}" for name in _SCORERS), "pilots", "check")
 

@@ -309,7 +309,7 @@ def _paths(run: session.Session) -> dict[str, str]:
     made = run.digest("target", 1, target(run))
     url = storage.join(run.root, score.ARTIFACTS, f"{NAME}-{made[:16]}", "target.npy")
     if not storage.exists(url):
-        artifacts.write(url, score.target(run, f"select.selector: {run.config.select.selector}"))
+        artifacts.write(url, pool.vectors(run, f"select.selector: {run.config.select.selector}"))
     return {"target": url}
 
 

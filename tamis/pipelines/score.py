@@ -16,11 +16,13 @@ from tamis.pipelines import (
     fitted,
     folding,
     guard,
+    pool,
     pool_facts,
+    potential,
     session,
     view,
 )
-from tamis.schemas import columns, embeddings, index, scores, shards
+from tamis.schemas import columns, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import pruning
 
@@ -151,30 +153,7 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    artifacts.write(paths["target"], target(run, "score.target_similarity"))
-
-
-def target(run: session.Session, wants: str) -> np.ndarray:
-    """The target's embeddings, in input order; under a guard, those that may be fitted to.
-
-    Args:
-      run: The session.
-      wants: What asks for them, as an error says it.
-
-    Raises:
-      ConfigError: there is no target.
-    """
-    seen = run.view()
-    half = guard.halves(run)[0]
-    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
-    if not cut:
-        raise errors.ConfigError(f"{wants} needs a target", remedy="add a `target` to the run file")
-    parts = []
-    for shard in cut:
-        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
-        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
-        parts.append(x[half.of(names)] if half else x)
-    return np.concatenate(parts)
+    artifacts.write(paths["target"], pool.vectors(run, "score.target_similarity"))
 
 
 _PROBE = fitted.Fitted(
@@ -196,6 +175,9 @@ FITTED = {
         {"means": "means.npy", "labels": "labels.json"}, _class_means
     ),
     "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
+    "transport_potential": fitted.Fitted(
+        {"target": "target.npy", "potential": "potential.npy"}, potential.fit, potential.part
+    ),
     **pool_facts.FITTED,
     **evaluations.FITTED,
 }

@@ -35,6 +35,7 @@ from tamis.scorers import (
     recorded,
     supervised_prototypes,
     target_similarity,
+    transport_potential,
     uncertainty,
 )
 
@@ -68,6 +69,7 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "recorded": recorded.Recorded,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
+    "transport_potential": transport_potential.TransportPotential,
     "uncertainty": uncertainty.Uncertainty,
 }
 
@@ -93,6 +95,7 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
     "recorded": ("uid", "value"),
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
+    "transport_potential": ("target", "potential"),
 }
 
 
