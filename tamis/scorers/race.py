@@ -39,11 +39,9 @@ def cells(x: NDArray[np.float32], normals: NDArray[np.float32]) -> NDArray[np.in
     repeats, bits, d = normals.shape
     found, step = np.empty((len(x), repeats), np.int64), max(1, _ENTRIES // (repeats * bits))
     for start in range(0, len(x), step):
-        part = x[start : start + step]
-        side = linalg.exact_product(part, normals.reshape(-1, d)) > 0
-        found[start : start + step] = side.reshape(len(part), repeats, bits) @ (
-            1 << np.arange(bits)
-        )
+        part = slice(start, start + step)
+        side = linalg.exact_product(x[part], normals.reshape(-1, d)) > 0
+        found[part] = side.reshape(-1, repeats, bits) @ (1 << np.arange(bits))
     return found
 
 
