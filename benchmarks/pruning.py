@@ -4,7 +4,7 @@
 
 Test error of a small network (64 ReLU units) trained from scratch on the kept part of a pool, for
 as many samples whatever the part is. Pools: scikit-learn's digits (1,200 rows), and 1,000
-(`scarce`) or 8,000 (`plentiful`) images of Fashion-MNIST, projected on 64 principal components. A
+(`scarce`) or 5,000 (`plentiful`) images of Fashion-MNIST, projected on 64 principal components. A
 seed is another pool, other initial weights and another order; a metric and the mean of three random
 choices share them, so that differences are paired. Networks of one pool are trained together.
 
@@ -114,7 +114,7 @@ def _projected(x: NDArray[np.float32], fit: int) -> NDArray[np.float32]:
 SETTINGS = {
     "digits": Setting("Digits, 1,200", 1200, 25, digits),
     "scarce": Setting("Fashion-MNIST, 1,000", 1000, 30, fashion),
-    "plentiful": Setting("Fashion-MNIST, 8,000", 8000, 12, fashion),
+    "plentiful": Setting("Fashion-MNIST, 5,000", 5000, 10, fashion),
 }
 
 

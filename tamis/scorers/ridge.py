@@ -17,11 +17,12 @@ from tamis.schemas import columns, embeddings
 from tamis.scorers import difficulty, fitted
 from tamis.scorers import labels as labels_
 
-# Coordinates in fixed point: 2^-15 is the spacing of float16 at 1/16, the typical coordinate of a
-# 256-d unit row. Products are then multiples of 2^-30, and float64 adds 2^23 of them exactly.
+# Coordinates in fixed point: 2^-15 is the spacing of float16 just below 1/16, the typical
+# coordinate of a 256-d unit row. Products are then multiples of 2^-30, and float64 adds 2^23 of
+# them exactly.
 _SCALE = 2.0**15
-# Of the mean eigenvalue of X'X. On 1,000 rows of Fashion-MNIST memorization ranks alike from 1e-4 to
-# 1e-2 (Spearman 1.000) and the classifier errs alike (.231, .232); at 0.1 both move (.97, .250).
+# Of the mean eigenvalue of X'X. On 1,000 rows of Fashion-MNIST memorization ranks alike from 1e-4
+# to 1e-2 (Spearman 1.000) and the classifier errs alike (.231, .232); at 0.1 both move (.97, .250).
 PENALTY = 0.01
 _ROWS = 1024  # scored together
 

@@ -57,6 +57,14 @@ def test_every_score_is_of_every_row(scored):
         assert len(np.unique(column(scored, name))) > 5
 
 
+def test_scores_do_not_depend_on_the_cut(scored, configured, tmp_path):
+    finer = configured(tmp_path / "run", ingest={"shard_rows": 37}, score=scored.config.score)
+    other = chain.run(finer, stages=("ingest", "embed", "cluster", "score"))
+    reads = (columns.UID, *(f"score:{name}" for name in FITTED))
+    by_uid = [rows(run, reads).sort_by(columns.UID) for run in (scored, other)]
+    assert by_uid[0].equals(by_uid[1])
+
+
 def test_the_probe_learned_the_sample(scored):
     """All rows are in the sample here, so the trained probe is right on most of them."""
     table = rows(scored, (columns.LABEL, columns.EMBEDDING))
