@@ -16,11 +16,13 @@ from tamis.pipelines import (
     fitted,
     folding,
     guard,
+    pool,
     pool_facts,
+    potential,
     session,
     view,
 )
-from tamis.schemas import columns, embeddings, index, scores, shards
+from tamis.schemas import columns, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import pruning
 
@@ -48,7 +50,7 @@ def _score(run: session.Session, name: str) -> None:
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
+    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -123,8 +125,8 @@ def _scores_of(run: session.Session, name: str) -> list[str]:
     return found
 
 
-def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads.
+def needs(reads: Iterable[str]) -> list[str]:
+    """Stages that write what a scorer or selector reads.
 
     Raises:
       ConfigError: no stage writes one of the columns.
@@ -151,20 +153,7 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    """The target's embeddings, in input order."""
-    seen = run.view()
-    half = guard.halves(run)[0]
-    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
-    if not cut:
-        raise errors.ConfigError(
-            "score.target_similarity needs a target", remedy="add a `target` to the run file"
-        )
-    parts = []
-    for shard in cut:
-        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
-        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
-        parts.append(x[half.of(names)] if half else x)
-    artifacts.write(paths["target"], np.concatenate(parts))
+    artifacts.write(paths["target"], pool.vectors(run, "score.target_similarity"))
 
 
 _PROBE = fitted.Fitted(
@@ -186,6 +175,9 @@ FITTED = {
         {"means": "means.npy", "labels": "labels.json"}, _class_means
     ),
     "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
+    "transport_potential": fitted.Fitted(
+        {"target": "target.npy", "potential": "potential.npy"}, potential.fit, potential.part
+    ),
     **pool_facts.FITTED,
     **evaluations.FITTED,
 }

@@ -133,6 +133,38 @@ class Tier(Part):
         return value
 
 
+class Dedup(Part):
+    """Near-copies: rows whose vectors are alike. Off until a threshold is given."""
+
+    threshold: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None, description="Cosine from which a row is a copy of another; none: exact copies only"
+    )
+    floor: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None,
+        description="Lowest cosine kept to try thresholds on; default a multiple of 0.05 below it",
+    )
+    probes: Positive = Field(
+        16, description="Clusters a row is compared in beside its own, where their border is near"
+    )
+    block_rows: Positive = Field(
+        8_192, description="Rows of a cluster that one worker compares with as many others"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _below(self) -> "Dedup":
+        if self.floor is not None and self.floor > (self.threshold or 0):
+            raise ValueError("dedup.floor may not be above dedup.threshold")
+        return self
+
+    @property
+    def lowest(self) -> float:
+        """The cosine down to which pairs are kept."""
+        if self.floor is not None:
+            return self.floor
+        below = round(20 * ((self.threshold or 1.0) - 0.04), 9)
+        return max(math.floor(below) / 20, 0.05)
+
+
 class Pilot(Part):
     """Cheap trainings that measure what each stratum is worth."""
 
@@ -173,6 +205,22 @@ class Select(Part):
     order: Literal["uniform", "best"] = Field(
         "uniform", description="A uniform sample, or the rows with the best score first"
     )
+    selector: str = Field(
+        "", description="Instead: a selector by name, which sees the rows together"
+    )
+    options: dict = Field({}, description="Of the selector")
+    block: Positive = Field(
+        16_384,
+        description="Of the selector: rows it sees at once; a larger stratum is cut into blocks",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> "Select":
+        if self.selector and self.order != "uniform":
+            raise ValueError("give `order` or `selector`, not both")
+        if self.options and not self.selector:
+            raise ValueError("`options` are of a `selector`; name one")
+        return self
 
 
 class Check(Part):
@@ -223,6 +271,7 @@ class Run(Part):
     score: dict[str, dict] = Field(
         {"prototypes": {}, "lexical": {}}, description="Scorers by name, with their options"
     )
+    dedup: Dedup = Dedup()
     tier: Tier = Tier()
     pilot: Pilot = Pilot()
     plan: Plan
@@ -238,6 +287,10 @@ class Run(Part):
         if unscored:
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
+            )
+        if self.dedup.threshold is not None and self.ingest.duplicates == "keep":
+            raise ValueError(
+                "dedup.threshold drops near-copies, ingest.duplicates keeps exact ones"
             )
         self._can_embed()
         if self.check.guard and self.target is None:

@@ -4,11 +4,7 @@ A package of its own adds one through the entry-point group `tamis.scorers`; `ta
 the laws it must satisfy.
 """
 
-import difflib
-import inspect
-from importlib import metadata
-
-from tamis import errors
+from tamis import plugins
 from tamis.scorers import (
     cluster_size,
     combine,
@@ -40,10 +36,9 @@ from tamis.scorers import (
     recorded,
     supervised_prototypes,
     target_similarity,
+    transport_potential,
     uncertainty,
 )
-
-GROUP = "tamis.scorers"
 
 SCORERS: dict[str, type[protocol.Scorer]] = {
     "blend": combine.Blend,
@@ -76,6 +71,7 @@ SCORERS: dict[str, type[protocol.Scorer]] = {
     "recorded": recorded.Recorded,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
+    "transport_potential": transport_potential.TransportPotential,
     "uncertainty": uncertainty.Uncertainty,
 }
 
@@ -102,6 +98,7 @@ ARTIFACTS: dict[str, tuple[str, ...]] = {
     "recorded": ("uid", "value"),
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
+    "transport_potential": ("target", "potential"),
 }
 
 
@@ -111,18 +108,7 @@ def find(name: str) -> type[protocol.Scorer]:
     Raises:
       ConfigError: there is none; names the nearest.
     """
-    if name in SCORERS:
-        return SCORERS[name]
-    plugins = metadata.entry_points(group=GROUP)
-    if name in plugins.names:
-        return plugins[name].load()
-    known = sorted({*SCORERS, *plugins.names})
-    close = difflib.get_close_matches(name, known, n=1)
-    raise errors.ConfigError(
-        f"there is no scorer {name!r}",
-        why=f"known are {', '.join(known)}",
-        remedy=f"did you mean {close[0]}?" if close else "choose one, or install its package",
-    )
+    return plugins.find("scorer", SCORERS, name)
 
 
 def build(name: str, options: dict, paths: dict[str, str] | None = None) -> protocol.Scorer:
@@ -136,19 +122,7 @@ def build(name: str, options: dict, paths: dict[str, str] | None = None) -> prot
     Raises:
       ConfigError: naming the scorer or the option, and the nearest valid one.
     """
-    kind = find(name)
     given = paths if paths is not None else dict.fromkeys(ARTIFACTS.get(name, ()), "")
-    valid = [f for f in inspect.signature(kind).parameters if f not in (*given, "name")]
-    for option in options:
-        if option not in valid:
-            near = difflib.get_close_matches(option, valid, 1)
-            raise errors.ConfigError(
-                f"unknown option 'score.{name}.{option}'",
-                remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
-            )
     if paths is None and options.get("keep") == difficulty.THEORY:
         options = {**options, "keep": "easy"}  # either end will do for a check
-    try:
-        return kind(**options, **given)
-    except (TypeError, ValueError) as error:
-        raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error
+    return plugins.build(find(name), options, given, f"score.{name}")

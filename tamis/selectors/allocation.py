@@ -119,6 +119,7 @@ def plan(
     max_epochs: float | None = None,
     mode: plan_.Mode = "mixture",
     seed: int = 0,
+    competing: tuple[type[laws.Law], ...] = laws.LAWS,
 ) -> plan_.Plan:
     """Plan every budget.
 
@@ -130,6 +131,7 @@ def plan(
       max_epochs: Most often that a row may be seen on average within its stratum.
       mode: `mixture` for any shares, `prefix` for the best j tiers in natural proportions.
       seed: Of random starts and parameter draws.
+      competing: The laws, e.g. also those of `projektor` that know where the sources lie.
 
     Raises:
       PlanError: measurements, strata or budgets do not fit each other.
@@ -146,7 +148,10 @@ def plan(
     supply = np.array([s.supply for s in strata], np.float64)
     lengths = sorted(set(budgets))
     forecasts = [
-        forecast_.forecast(cells, supply, b, max_fraction=max_fraction, seed=seed) for b in lengths
+        forecast_.forecast(
+            cells, supply, b, max_fraction=max_fraction, seed=seed, competing=competing
+        )
+        for b in lengths
     ]
     planner = _Planner(tuple(strata), forecast_.Outlook(forecasts), max_epochs, mode, seed)
     planned = [_budget(planner, f) for f in forecasts]

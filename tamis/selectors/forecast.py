@@ -62,7 +62,13 @@ class Forecast:
 
 
 def forecast(
-    cells: cells_.Cells, supply: NDArray[np.float64], budget: int, *, max_fraction: float, seed: int
+    cells: cells_.Cells,
+    supply: NDArray[np.float64],
+    budget: int,
+    *,
+    max_fraction: float,
+    seed: int,
+    competing: tuple[type[laws.Law], ...] = laws.LAWS,
 ) -> Forecast:
     """Hold the competition on the runs that a budget may use.
 
@@ -77,7 +83,7 @@ def forecast(
             f"shortest has {int(cells.samples.min()):,}",
             remedy="measure shorter runs, raise max_fraction or drop this budget",
         )
-    entries = laws.compete(cells.where(allowed), seed=seed)
+    entries = laws.compete(cells.where(allowed), laws=competing, seed=seed)
     rng = seeding.generator(seed, "draws", budget)
     return Forecast(budget, supply, tuple(entries), tuple(entries[0].fit.draws(_DRAWS, rng)))
 

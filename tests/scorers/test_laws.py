@@ -4,7 +4,6 @@ import dataclasses
 import io
 import json
 import pickle
-from importlib import metadata
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +42,7 @@ from tamis.scorers import (
     ridge,
     supervised_prototypes,
     target_similarity,
+    transport_potential,
     uncertainty,
 )
 
@@ -107,6 +107,7 @@ def made(tmp_path_factory, batch, arpa):
     folder = tmp_path_factory.mktemp("artifacts")
     np.save(folder / "means.npy", unit_rows(3, seed=5))
     np.save(folder / "target.npy", np.repeat(unit_rows(7, seed=6), 6, axis=0))
+    np.save(folder / "potential.npy", np.random.default_rng(7).normal(0, 0.1, 42))
     (folder / "labels.json").write_text(json.dumps(["c", "a", "b"]))
     means, labels = str(folder / "means.npy"), str(folder / "labels.json")
     probe = save(folder, "weights", 9 * unit_rows(24, D + 1).reshape(2, 4, 3, D + 1)), labels
@@ -138,6 +139,9 @@ def made(tmp_path_factory, batch, arpa):
             {"lexical": 2.0, "prototypes": -0.1}, {"lexical": "log", "prototypes": "logit"}
         ),
         "target_similarity": target_similarity.TargetSimilarity(str(folder / "target.npy")),
+        "transport_potential": transport_potential.TransportPotential(
+            str(folder / "target.npy"), str(folder / "potential.npy")
+        ),
     }
     plain |= fitted_on_embeddings(folder) | fitted_on_texts(folder, arpa)
     weights = (1.0, 0.1, -0.3, 2.0)
@@ -219,14 +223,6 @@ def test_an_unknown_scorer_names_the_nearest():
     assert "did you mean lexical?" in str(caught.value)
     with pytest.raises(errors.ConfigError, match="choose one, or install its package"):
         scorers.find("zzzz")
-
-
-def test_a_plug_in_is_found_by_its_entry_point(monkeypatch):
-    point = metadata.EntryPoint("mine", "tamis.scorers.combine:Combine", scorers.GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: metadata.EntryPoints([point]))
-    assert scorers.find("mine") is combine.Combine
-    with pytest.raises(errors.ConfigError, match="did you mean mine"):
-        scorers.find("mines")
 
 
 @dataclasses.dataclass(frozen=True)
