@@ -1,6 +1,6 @@
 """Performance of any mixture at any size, from a few small trainings: predicted against trained.
 
-    python -m benchmarks.projektor [--data data/fashion] [--draws 10] [--out docs/projektor.svg]
+    python -m benchmarks.projektor [--data data/fashion] [--draws 8] [--out docs/projektor.svg]
 
 Fashion-MNIST in the three-source construction of Kang et al. (2023); see `benchmarks/fashion.py`
 for the data and how to get them. Every cell of the simplex in steps of 0.1 (66) is trained at
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/fashion"))
     parser.add_argument("--cache", type=Path, default=Path("data/projektor"))
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("docs/projektor.svg"))
     args = parser.parse_args()
     start = time.process_time()
