@@ -98,7 +98,7 @@ def trained(data: fashion.Data, cache: Path) -> Grid:
         )
         noise = errors[size].std(axis=1, ddof=1).mean()
         count = errors[size].size
-        print(f"{size:6,} rows: {count} trainings in {seconds:.0f} s, seed noise {noise:.4f}")
+        print(f"{size:6,} rows: {count} trainings in {seconds:.0f} cpu s, seed noise {noise:.4f}")
     return Grid(weights, errors)
 
 
@@ -132,6 +132,7 @@ def geometry(data: fashion.Data, *, labels: bool = False) -> projektor.Geometry:
         },
         measure(data.target[0], prototypes, labels=known(data.target[1])),
         prototypes.cost(between(data.target) if labels else None),
+        known(prototypes.label),
     )
 
 
