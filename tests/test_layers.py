@@ -21,7 +21,7 @@ LAYERS = (
     {"pilots", "testing", "loaders", "runfile"},
     {"pipelines"},
     {"report"},
-    {"cli", "terminal", "doctor", "demo", "starter"},
+    {"cli", "terminal", "whatif", "doctor", "demo", "starter"},
 )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from tamis import clusters, errors, sketch, sources, storage
 from tamis.pilots import design
 from tamis.pipelines import ingest
 from tamis.schemas import config, shards
+from tamis.selectors import costs
 
 # Rows a second on one core of the machine in benchmarks/README.md; a guide, not a promise.
 _RATES = {
@@ -28,6 +30,7 @@ _SECONDS_PER_STAGE = 0.5  # a pipeline starts, footers are read
 _BASE_BYTES = 330 << 20  # the interpreter with Beam, Arrow and faiss loaded
 _MODEL_BYTES = {"static": 120 << 20, "sentence-transformers": 900 << 20, "precomputed": 0}
 _PEEK_BYTES = 1 << 20
+_WORDS = 20  # of a row, before any has been read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +122,7 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     sample = min(supply, document.cluster.sample or clusters.default_sample(k))
     fit = sample * d * (2 * bytes_each + 12)
     dedup = 3 * sketch.slots_for(supply)
-    most = max(document.plan.budgets)
+    most = max(_lengths(document, supply))
     train = min(supply, most) * d * 4 + 8 * most * 4
     held = _BASE_BYTES + _MODEL_BYTES[document.embed.backend]
     return held + max(embed, fit, dedup, min(train, 1 << 30))
@@ -129,13 +132,14 @@ def _disk(document: config.Run, rows: dict[str, int], d: int) -> int:
     bytes_each = 2 if document.embed.dtype == "float16" else 4
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     sidecars = 8 + 1 + 6 + 4 * len(document.score)
-    manifests = sum(min(b, supply) for b in document.plan.budgets) * 3 * 45
+    manifests = sum(min(b, supply) for b in _lengths(document, supply)) * 3 * 45
     return total * (60 + d * bytes_each) + supply * sidecars + manifests
 
 
 def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     cores = min(document.runner.workers, os.cpu_count() or 1)
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
+    lengths = _lengths(document, supply)
     rates = {
         "ingest": total / _RATES["ingest"],
         "embed": total / _RATES[f"embed {document.embed.backend}"],
@@ -146,9 +150,21 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
         "pilot": 0.0 if document.plan.measurements else design.MAX_COST / _SAMPLES_PER_SECOND,
         "plan": 5.0,
         "select": supply * len(document.plan.budgets) / _RATES["select"],
-        "check": 3 * document.check.seeds * sum(document.plan.budgets) / _SAMPLES_PER_SECOND,
+        "check": 3 * document.check.seeds * sum(lengths) / _SAMPLES_PER_SECOND,
     }
     return {stage: _SECONDS_PER_STAGE + seconds / cores for stage, seconds in rates.items()}
+
+
+def _lengths(document: config.Run, supply: int) -> list[int]:
+    """Samples of every budget: about, where they depend on texts that nobody has read yet."""
+    plan = document.plan
+    if plan.unit == "samples":
+        return [int(b) for b in plan.budgets]
+    each = plan.training_price if plan.unit == "money" else plan.tokens_per_word * _WORDS
+    if plan.unit == "flops":
+        each *= costs.FLOPS * (plan.params or 1)
+    most = supply * (plan.max_epochs or math.inf)
+    return [int(min(b / each if each else math.inf, most)) for b in plan.budgets]
 
 
 def available_memory() -> int:

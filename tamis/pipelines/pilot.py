@@ -11,6 +11,7 @@ from tamis import artifacts, progress, sidecars, storage
 from tamis.pilots import design, linear_probe
 from tamis.pipelines import engine, guard, pool, rank, session, strata
 from tamis.schemas import measurements
+from tamis.selectors import costs
 
 VERSION = 1
 FOLDER = measurements.FOLDER
@@ -20,10 +21,13 @@ _READS = ("ingest", "embed", "dedup", "tier")
 
 def inputs(run: session.Session) -> str:
     """The digest of the pilots: they see the budgets only through the sizes they allow."""
+    plan = run.config.plan
+    counted = [plan.unit, plan.params, plan.tokens_per_word, plan.training_price, plan.max_epochs]
     part = [
         run.config.pilot,
-        run.config.plan.budgets,
-        run.config.plan.strata,
+        plan.budgets,
+        *(counted if plan.unit != "samples" else []),
+        plan.strata,
         run.config.ingest.duplicates,
         run.seed,
         *guard.part(run),
@@ -51,7 +55,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     cells = strata.find(run)
     names = pool.classes(run)
     section = run.config.pilot
-    runs = design.runs(cells.supply, run.config.plan.budgets, max_fraction=section.max_fraction)
+    runs = design.runs(cells.supply, _lengths(run, cells), max_fraction=section.max_fraction)
     most = max(r.samples for r in runs)
     order = rank.Order(cells, run.seed, ("pilot",))
     counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
@@ -75,6 +79,13 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     storage.remove_tree(storage.join(run.root, "scratch"))
     trained = sum(r.samples for r in runs)
     return {"trainings": len(runs), "samples": trained, "largest": most}
+
+
+def _lengths(run: session.Session, cells: strata.Strata) -> list[int]:
+    """Samples of every budget: as many as any mixture can have of it."""
+    plan = run.config.plan
+    found = costs.Costs.of(cells.cells, plan.terms, plan.max_epochs)
+    return [found.samples(b) for b in plan.budgets]
 
 
 def chance(labels: NDArray[np.int64]) -> float:

@@ -5,6 +5,7 @@ import dataclasses
 from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
 from tamis.schemas import plan as plan_schema
+from tamis.selectors import wording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,3 +109,7 @@ class Facts:
     seed: int = 0
     git: str = ""
     config: str = ""
+
+    def told(self, amount: float) -> str:
+        """A budget with its unit: `8,000 samples`."""
+        return wording.amount(amount, self.plan.terms.unit)

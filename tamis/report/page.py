@@ -48,16 +48,17 @@ def _lead(known: facts.Facts) -> markup.Safe:
 def _title(known: facts.Facts) -> str:
     made = known.plan.budgets
     if len(made) == 1:
-        return f"What to train on for {words.count(made[0].samples)} samples"
-    first, last = words.count(made[0].samples), words.count(made[-1].samples)
-    return f"What to train on, from {first} to {last} samples"
+        return f"What to train on for {known.told(made[0].amount)}"
+    first, last = known.told(made[0].amount), known.told(made[-1].amount)
+    unit = first.partition(" ")[2]
+    return f"What to train on, from {first.removesuffix(f' {unit}')} to {last}"
 
 
 def _headlines(known: facts.Facts) -> list[markup.Safe]:
     last = known.plan.budgets[-1]
     found = [
         (
-            f"predicted error at {words.count(last.samples)} samples",
+            f"predicted error at {known.told(last.amount)}",
             words.error(last.predicted_error),
             words.interval(last.interval),
         )

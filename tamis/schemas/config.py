@@ -4,19 +4,21 @@ Every default that is a choice says where it comes from. Unknown keys are errors
 turns a validation error into file:line:column and the nearest valid key.
 """
 
+import difflib
 import math
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import shards
+from tamis.schemas import plan, shards
 
 MAX_TIERS = 127  # int8 in the sidecar
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Part(pydantic.BaseModel):
@@ -146,7 +148,23 @@ class Pilot(Part):
 class Plan(Part):
     """The budget, and what may be done with it."""
 
-    budgets: list[Positive] = Field(min_length=1, description="Samples seen in training")
+    budgets: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        min_length=1, description="What each planned training may take, in `unit`"
+    )
+    unit: plan.Unit = Field("samples", description="Of the budgets; samples are samples seen")
+    params: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Parameters N of the model, for FLOPs: 6 N for each token"
+    )
+    tokens_per_word: Annotated[float, Field(gt=0)] = Field(
+        plan.WORDS_TO_TOKENS, description="Of the model's tokenizer; tamis counts words"
+    )
+    prices: dict[str, Price] = Field(
+        {}, description="Money for each unique row used, by source or stratum; repeats are free"
+    )
+    training_price: Price = Field(0.0, description="Money for each sample trained")
+    shares: dict[str, Fraction | tuple[Fraction, Fraction]] = Field(
+        {}, description="By source or stratum: a share that is given, or its [least, most]"
+    )
     strata: list[Literal["source", "tier"]] = Field(
         ["source", "tier"], min_length=1, description="What a quota is given to"
     )
@@ -160,8 +178,42 @@ class Plan(Part):
 
     @pydantic.field_validator("budgets")
     @classmethod
-    def _ascending(cls, value: list[int]) -> list[int]:
-        return sorted(set(value))
+    def _ascending(cls, value: list[float]) -> list[float]:
+        return sorted({int(b) if b.is_integer() else b for b in value})
+
+    @pydantic.field_serializer("budgets")
+    def _plain(self, value: list[float]) -> list:
+        return value  # whole numbers stay whole, as they were written
+
+    @pydantic.field_validator("shares", mode="before")
+    @classmethod
+    def _in_order(cls, value: object) -> object:
+        for name, ends in (value if isinstance(value, dict) else {}).items():
+            pair = list(ends) if isinstance(ends, list | tuple) else [ends, ends]
+            numbers = all(isinstance(x, int | float) and 0 <= x <= 1 for x in pair)
+            if not numbers or len(pair) != 2 or pair[0] > pair[1]:
+                raise ValueError(
+                    f"{name}: {ends}: give a share from 0 to 1, or its [least, most], such as "
+                    f"{{{name}: 0.3}} or {{{name}: [0, 0.5]}}"
+                )
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _counted(self) -> "Plan":
+        if self.unit == "samples" and any(b % 1 for b in self.budgets):
+            raise ValueError(f"budgets in samples are whole numbers, not {self.budgets}")
+        if self.unit == "flops" and self.params is None:
+            raise ValueError("unit: flops needs `params`, the parameters of the model")
+        if self.unit == "money" and not self.training_price and self.max_epochs is None:
+            raise ValueError("unit: money needs `training_price` or `max_epochs`, or never ends")
+        return self
+
+    @property
+    def terms(self) -> plan.Terms:
+        """The same as the planner reads it."""
+        names = ("unit", "params", "tokens_per_word", "prices", "training_price")
+        given = {name: getattr(self, name) for name in names}
+        return plan.Terms(**given, shares=_ends(self.shares))
 
 
 class Select(Part):
@@ -237,6 +289,7 @@ class Run(Part):
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
             )
         self._can_embed()
+        self._can_plan()
         if self.check.guard and self.target is None:
             raise ValueError("check.guard needs a `target` to guard")
         if not self.plan.measurements:
@@ -252,12 +305,35 @@ class Run(Part):
             if not precomputed and not source.text:
                 raise ValueError(f"{name} names no `text` to embed; or use backend: precomputed")
 
+    def _can_plan(self) -> None:
+        """Names of sources, before anything is run; of strata the planner knows all."""
+        for key, given in (("prices", self.plan.prices), ("shares", self.plan.shares)):
+            for name in given:
+                source = name.partition("/")[0]
+                if "source" in self.plan.strata and source not in self.sources:
+                    near = difflib.get_close_matches(source, self.sources, 1)
+                    known = f"did you mean '{near[0]}'?" if near else ", ".join(self.sources)
+                    raise ValueError(f"plan.{key}: '{name}' is of no source; {known}")
+        floors = {n: e[0] for n, e in _ends(self.plan.shares).items() if n in self.sources}
+        if sum(floors.values()) > 1 + 1e-9:
+            told = ", ".join(f"{n} {v:g}" for n, v in floors.items())
+            raise ValueError(f"plan.shares come to more than the whole: {told}; lower some")
+        if self.plan.unit in ("tokens", "flops"):
+            silent = [name for name, s in self.sources.items() if not s.text]
+            if silent:
+                raise ValueError(f"unit: {self.plan.unit} counts words; no `text` in {silent}")
+
     def _can_pilot(self) -> None:
         if self.target is None:
             raise ValueError("pilots need a `target`; or give plan.measurements of your own runs")
         unlabelled = [n for n, s in {**self.sources, "target": self.target}.items() if not s.label]
         if unlabelled:
             raise ValueError(f"linear-probe needs a `label` column in: {', '.join(unlabelled)}")
+
+
+def _ends(shares: dict[str, float | tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Least and most share by name: of a share that is given, twice the same."""
+    return {name: v if isinstance(v, tuple) else (v, v) for name, v in shares.items()}
 
 
 def scorers(by: str | dict[str, float]) -> dict[str, float]:

@@ -24,6 +24,8 @@ def budget(samples, error, strata, parts):
     )
     return plan.Budget(
         samples=samples,
+        amount=samples,
+        spent=samples,
         strategy="mixture",
         allocation=allocation,
         predicted_error=error,
@@ -46,9 +48,11 @@ def budget(samples, error, strata, parts):
 def point(samples, error, parts, strata):
     others = {f"{s.name} alone": error + 0.01 * (i + 1) for i, s in enumerate(strata)}
     return plan.Point(
+        amount=samples,
         samples=samples,
         strategy="mixture",
         shares=list(parts),
+        rows=[min(s.supply, round(samples * p)) for s, p in zip(strata, parts, strict=True)],
         predicted_error=error,
         interval=(error - 0.02, error + 0.02),
         alternatives={**others, "equal shares": error + 0.05},
@@ -62,6 +66,7 @@ def score(samples, law, held_out, *, chosen):
         held_out_error=held_out,
         mixture_error=0.0123,
         fitted_error=0.004,
+        weight=float(chosen),
         chosen=chosen,
         parameters={"alpha": (0.5, 0.4, 0.6)},
         warnings=[],
@@ -88,6 +93,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
         crossings=[
             plan.Crossing(
                 kind="chosen",
+                amount=1300,
                 samples=1300,
                 before="movie alone",
                 after="mixture",
@@ -95,6 +101,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             ),
             plan.Crossing(
                 kind="named",
+                amount=5000,
                 samples=5000,
                 before="movie alone",
                 after="equal shares",

@@ -4,6 +4,7 @@ And, beside it, who predicts a mixture from the others.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +77,18 @@ def compete(
     ranked = sorted(entries, key=_rank)
     winner = next(e for e in entries if not _beaten(e, ranked[0]))
     return [winner, *(e for e in ranked if e is not winner)]
+
+
+def predictors(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
+    """Who predicts, with weights that sum to 1."""
+    return [(entries[0], 1.0)]
+
+
+def missed(entries: Sequence[Entry], weights: NDArray[np.float64]) -> float:
+    """Held-out error of laws that predict together; their misfit where nothing was held out."""
+    if entries[0].held_out.size:
+        return _rms(weights @ np.array([e.held_out for e in entries]))
+    return float(np.dot(weights, [e.fit.rmse for e in entries]))
 
 
 def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
