@@ -81,7 +81,7 @@ def notes(
     cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast], unit: plan_.Unit = "samples"
 ) -> list[str]:
     """How rising error is handled, who won where, and what the measurements could not tell."""
-    found = [rising(cells, forecasts, unit)]
+    found = [rising(cells, forecasts, unit), *(f"{_capital(w)}." for w in cells.warnings)]
     for f in forecasts:
         head = amount(f.amount, unit)
         scores = ", ".join(
@@ -92,7 +92,7 @@ def notes(
         if len(f.members) == 1 and any(e.held_out_error < first.held_out_error for e in f.entries):
             ground += "; not clearly worse than the least, and it can both fall and rise"
         found.append(f"{head}: {_predictors(f)} ({ground}).")
-        told = [w for m in f.members for w in m.entry.fit.warnings]
+        told = [w for m in f.members for w in m.entry.fit.warnings if w not in cells.warnings]
         found += [f"{head}: {w}." for w in dict.fromkeys(told)]
     return found
 
@@ -167,6 +167,10 @@ def _mixture(cells: cells_.Cells, row: int) -> str:
 
 def _article(strategy: str) -> str:
     return f"a {strategy}" if strategy == strategies.MIXTURE else strategy
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _epochs(epochs: float) -> str:
