@@ -19,6 +19,7 @@ from tamis.selectors.laws import competition
 Floats = NDArray[np.float64]
 
 _DRAWS = 12
+_ROUNDING = 1e-9  # shares of a run sum to 1 only nearly
 _REACH = float(stats.norm.ppf(0.5 + plan_.LEVEL / 2))
 
 
@@ -123,14 +124,15 @@ def forecast(
       PlanError: no run is short enough.
     """
     part = costs.part(cells.weights, cells.samples, amount)
-    if (part <= max_fraction).sum() < 2:
+    allowed = part <= max_fraction * (1 + _ROUNDING)
+    if allowed.sum() < 2:
         raise errors.PlanError(
             f"budget {amount:,.12g}: fewer than two measurements it may use",
             why=f"only runs of at most {max_fraction:g} x {amount:,.12g} {costs.unit} count, and "
             f"the shortest has {int(cells.samples.min()):,} samples",
             remedy="measure shorter runs, raise max_fraction or drop this budget",
         )
-    entries = laws.compete(cells.where(part <= max_fraction), seed=seed)
+    entries = laws.compete(cells.where(allowed), seed=seed)
     members = []
     for entry, weight in competition.predictors(entries):
         rng = seeding.generator(seed, "draws", costs.samples(amount))

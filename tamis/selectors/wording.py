@@ -84,14 +84,7 @@ def notes(
     found = [rising(cells, forecasts, unit), *(f"{_capital(w)}." for w in cells.warnings)]
     for f in forecasts:
         head = amount(f.amount, unit)
-        scores = ", ".join(
-            f"{e.name} {e.held_out_error:.4f}" for e in f.entries if np.isfinite(e.held_out_error)
-        )
-        ground = f"held-out error {scores}" if scores else "least misfit, all runs have one length"
-        first = f.members[0].entry
-        if len(f.members) == 1 and any(e.held_out_error < first.held_out_error for e in f.entries):
-            ground += "; not clearly worse than the least, and it can both fall and rise"
-        found.append(f"{head}: {_predictors(f)} ({ground}).")
+        found.append(f"{head}: {_predictors(f)} ({_ground(f)}).")
         told = [w for m in f.members for w in m.entry.fit.warnings if w not in cells.warnings]
         found += [f"{head}: {w}." for w in dict.fromkeys(told)]
     return found
@@ -103,6 +96,17 @@ def _predictors(forecast: forecast_.Forecast) -> str:
         return f"{forecast.name} predicts"
     parts = [f"{m.entry.name} {m.weight:.0%}" for m in forecast.members]
     return f"no law clearly wins: {_listed(parts)} predict together"
+
+
+def _ground(forecast: forecast_.Forecast) -> str:
+    """Errors on what no law was fitted to."""
+    entries = forecast.entries
+    longest = [f"{e.name} {e.held_out_error:.4f}" for e in entries if e.held_out.size]
+    mixtures = [f"{e.name} {e.mixture_error:.4f}" for e in entries if e.left_out.size]
+    if not longest:
+        return "least misfit, all runs have one length"
+    unseen = f"; on unseen mixtures {', '.join(mixtures)}" if mixtures else ""
+    return f"held-out error {', '.join(longest)}{unseen}"
 
 
 def collect(planned: plan_.Budget, unit: plan_.Unit = "samples") -> str:

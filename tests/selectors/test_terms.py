@@ -83,6 +83,13 @@ def test_a_token_budget_is_a_sample_budget_when_all_rows_are_alike():
         assert a.share == pytest.approx(share[a.stratum], abs=0.02)
 
 
+def test_a_pilot_of_exactly_the_allowed_part_counts():
+    (budget,) = planned([8000]).budgets
+    assert budget.largest_pilot == 2000
+    (budget,) = planned([8000 * 12.5], unit="tokens", tokens_per_word=12.5 / max(WORDS)).budgets
+    assert budget.largest_pilot >= 2000
+
+
 def test_tokens_buy_the_best_mixture_of_all_that_they_can():
     amount = 400_000.0
     made = planned([amount], unit="tokens")
