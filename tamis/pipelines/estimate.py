@@ -140,6 +140,7 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     cores = min(document.runner.workers, os.cpu_count() or 1)
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     lengths = _lengths(document, supply)
+    pilots = document.pilot.budget or design.MAX_COST
     rates = {
         "ingest": total / _RATES["ingest"],
         "embed": total / _RATES[f"embed {document.embed.backend}"],
@@ -147,7 +148,7 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
         "score": len(document.score) * supply / _RATES["score"],
         "dedup": supply / _RATES["dedup"],
         "tier": supply / _RATES["tier"],
-        "pilot": 0.0 if document.plan.measurements else design.MAX_COST / _SAMPLES_PER_SECOND,
+        "pilot": 0.0 if document.plan.measurements else pilots / _SAMPLES_PER_SECOND,
         "plan": 5.0,
         "select": supply * len(document.plan.budgets) / _RATES["select"],
         "check": 3 * document.check.seeds * sum(lengths) / _SAMPLES_PER_SECOND,

@@ -139,6 +139,12 @@ class Pilot(Part):
     max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         0.25, description="A budget is planned from pilots of at most this part of it"
     )
+    design: Literal["grid", "optimal"] = Field(
+        "grid", description="Every mixture at every length, or those that tell most for their price"
+    )
+    budget: Positive | None = Field(
+        None, description="Samples trained by all pilots together; default 10 million"
+    )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
     )

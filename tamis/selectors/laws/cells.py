@@ -118,10 +118,10 @@ def aggregate(measurements: pa.Table) -> Cells:
     settings are merged with those most alike. Time is O(n log n), about 4 s for a million rows.
     """
     table = measurements_.validate(measurements)
-    columns = (measurements_.WEIGHTS, measurements_.SUPPLY)
-    weights, supply = (measurements_.matrix(table, c) for c in columns)
-    columns = (measurements_.SAMPLES, measurements_.ERROR, measurements_.SEED)
-    samples, error, seed = (measurements_.vector(table, c) for c in columns)
+    lists = (measurements_.WEIGHTS, measurements_.SUPPLY)
+    weights, supply = (measurements_.matrix(table, c) for c in lists)
+    plain = (measurements_.SAMPLES, measurements_.ERROR, measurements_.SEED)
+    samples, error, seed = (measurements_.vector(table, c) for c in plain)
     names, chance = measurements_.strata(table), measurements_.chance(table)
     design = np.column_stack([samples, weights, supply])
     cell, first = _distinct(design)
@@ -133,7 +133,7 @@ def aggregate(measurements: pa.Table) -> Cells:
         said.append(f"{len(first):,} settings were merged into {len(keys):,} that are much alike")
     count: NDArray[np.float64] = np.bincount(cell).astype(np.float64)
     mean = np.bincount(cell, error) / count
-    squares = np.bincount(cell, (error - mean[cell]) ** 2)
+    squares: NDArray[np.float64] = np.bincount(cell, (error - mean[cell]) ** 2).astype(np.float64)
     k = len(names)
     return Cells(
         names=names,
