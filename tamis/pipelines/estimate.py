@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import shutil
 from pathlib import Path
@@ -30,7 +29,6 @@ _SECONDS_PER_STAGE = 0.5  # a pipeline starts, footers are read
 _BASE_BYTES = 330 << 20  # the interpreter with Beam, Arrow and faiss loaded
 _MODEL_BYTES = {"static": 120 << 20, "sentence-transformers": 900 << 20, "precomputed": 0}
 _PEEK_BYTES = 1 << 20
-_WORDS = 20  # of a row, before any has been read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,15 +155,9 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
 
 
 def _lengths(document: config.Run, supply: int) -> list[int]:
-    """Samples of every budget: about, where they depend on texts that nobody has read yet."""
+    """About how many samples every budget is."""
     plan = document.plan
-    if plan.unit == "samples":
-        return [int(b) for b in plan.budgets]
-    each = plan.training_price if plan.unit == "money" else plan.tokens_per_word * _WORDS
-    if plan.unit == "flops":
-        each *= costs.FLOPS * (plan.params or 1)
-    most = supply * (plan.max_epochs or math.inf)
-    return [int(min(b / each if each else math.inf, most)) for b in plan.budgets]
+    return [costs.about(b, plan.terms, supply, plan.max_epochs) for b in plan.budgets]
 
 
 def available_memory() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, folding, guard, session, view
+from tamis.pipelines import engine, folding, guard, keep, session, view
 from tamis.schemas import columns, embeddings, index, scores, shards
 from tamis.scorers import protocol
 
@@ -33,7 +33,8 @@ def stage(name: str) -> str:
 
 
 def _score(run: session.Session, name: str) -> None:
-    options = run.config.score[name]
+    decision = keep.decided(run, run.config.score[name])
+    options = {**run.config.score[name], **({keep.OPTION: decision.keep} if decision else {})}
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_guarded(run, name)]
@@ -45,7 +46,8 @@ def _score(run: session.Session, name: str) -> None:
             FITTED[name].fit(run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
+    facts = decision._asdict() if decision else {}
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, lambda _: facts)
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ the hard rows; with scarce data keep the easy ones (§2, Fig. 1).
 """
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,26 @@ from numpy.typing import NDArray
 from tamis import errors
 from tamis.schemas import columns
 
-Keep = Literal["easy", "hard"]
+Keep = Literal["easy", "hard", "auto"]
 
 
 def cosine_distance(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
     """One minus the cosine, 0..2: the difficulty of a row, from the cosine to its centroid."""
     return np.float32(1) - cosine
+
+
+def decided(keep: Keep, name: str) -> None:
+    """Refuse to score before a run has decided what `auto` is.
+
+    Raises:
+      ConfigError: nothing has.
+    """
+    if keep == "auto":
+        raise errors.ConfigError(
+            "keep: auto is decided by a run",
+            where=name,
+            remedy="score within `tamis run`, or set keep to easy or hard",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +43,8 @@ class SelfSupervisedPrototypes:
     Attributes:
       keep: `easy` scores the rows nearest their centroid highest, `hard` the farthest. Easy by
         default: on uncurated data the farthest rows are mostly noise, and where the theory says
-        hard, a plan from pilots finds it, for tiers are tried and not believed.
+        hard, a plan from pilots finds it, for tiers are tried and not believed. `auto` lets the
+        run decide from its rows, dimensions and budget, where no pilot can.
       name: Of the sidecar.
     """
 
@@ -38,13 +53,15 @@ class SelfSupervisedPrototypes:
     reads: ClassVar[tuple[str, ...]] = (columns.COSINE,)
 
     def __post_init__(self) -> None:
-        if self.keep not in ("easy", "hard"):
+        if self.keep not in get_args(Keep):
             raise errors.ConfigError(
-                f"keep is {self.keep!r}", where=self.name, remedy="set keep to easy or hard"
+                f"keep is {self.keep!r}",
+                where=self.name,
+                remedy="set keep to easy or hard, or to auto",
             )
 
     def setup(self) -> None:
-        pass
+        decided(self.keep, self.name)
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         distance = cosine_distance(batch.column(columns.COSINE).to_numpy(zero_copy_only=False))

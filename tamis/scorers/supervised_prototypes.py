@@ -78,6 +78,7 @@ class SupervisedPrototypes:
         return _Means(means, labels)
 
     def setup(self) -> None:
+        prototypes.decided(self.keep, self.name)
         _ = self._artifact
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:

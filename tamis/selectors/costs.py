@@ -13,6 +13,7 @@ from tamis.selectors import bounds
 
 Floats = NDArray[np.float64]
 
+_WORDS = 20  # of a row, where none has been read
 FLOPS = 6  # for each parameter and token: Kaplan et al. (2020), Scaling laws, §2.1
 
 
@@ -97,6 +98,17 @@ class Costs:
             return None
         bought, trained = float(rows @ self.row), float(quota.sum() * self.training)
         return plan_.Cost(rows=bought, training=trained, total=bought + trained)
+
+
+def about(budget: float, terms: plan_.Terms, supply: int, max_epochs: float | None) -> int:
+    """Samples of a budget before any row has been read; exact for budgets in samples."""
+    if terms.unit == "samples":
+        return int(budget)
+    each = terms.training_price if terms.unit == "money" else terms.tokens_per_word * _WORDS
+    if terms.unit == "flops":
+        each *= FLOPS * (terms.params or 1)
+    most = supply * (max_epochs or np.inf)
+    return int(min(budget / each if each else np.inf, most))
 
 
 def _per_sample(strata: Sequence[plan_.Stratum], terms: plan_.Terms) -> Floats:
