@@ -3,7 +3,19 @@
 from importlib import resources
 
 from tamis import __version__
-from tamis.report import budgets, curves, facts, markup, palette, pilots, rows, shares, trust, words
+from tamis.report import (
+    budgets,
+    curves,
+    facts,
+    markup,
+    palette,
+    pilots,
+    rows,
+    shares,
+    trust,
+    utility,
+    words,
+)
 
 # Nothing on the page may run or be fetched, whatever slipped through.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -124,8 +136,8 @@ def _numbers(known: facts.Facts) -> markup.Safe:
 
 
 def _pilots(known: facts.Facts) -> markup.Safe:
-    panels = pilots.figure(known)
-    return markup.tag("section", panels) if panels else markup.Safe()
+    found = [pilots.figure(known), utility.figure(known)]
+    return markup.tag("section", *found) if any(found) else markup.Safe()
 
 
 def _trust(known: facts.Facts) -> markup.Safe:

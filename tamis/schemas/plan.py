@@ -248,6 +248,28 @@ class LawScore(Document):
     warnings: list[str]
 
 
+class Fitted(Document):
+    """What the laws of the largest budget say of training on one stratum alone.
+
+    Attributes:
+      stratum: Its name.
+      supply: Its unique rows; samples beyond them repeat.
+      samples: Ascending.
+      error: Predicted, at each.
+      error_ends: 90 % of what the pilots leave open about the laws.
+      utility: -d log error / d log samples; below 0 the error rises.
+      utility_ends: The same 90 %.
+    """
+
+    stratum: str
+    supply: int
+    samples: list[float]
+    error: list[float]
+    error_ends: list[Interval]
+    utility: list[float]
+    utility_ends: list[Interval]
+
+
 class Plan(Document):
     """The whole document.
 
@@ -258,6 +280,7 @@ class Plan(Document):
       max_fraction: Of a budget that its pilots may use.
       seed: Of the search.
       chance: Error of a model that has learned nothing.
+      fitted: One per stratum.
     """
 
     version: Literal[1] = 1
@@ -273,4 +296,5 @@ class Plan(Document):
     crossings: list[Crossing]
     frontier: list[Point]
     laws: list[LawScore]
+    fitted: list[Fitted] = []
     notes: list[str]

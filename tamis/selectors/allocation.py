@@ -18,6 +18,7 @@ from tamis.selectors import (
     bounds,
     costs,
     crossings,
+    fitted,
     laws,
     marginal,
     planner,
@@ -88,6 +89,7 @@ def plan(
         crossings=[*changes, *crossings.named(frontier, terms.unit)],
         frontier=frontier,
         laws=[_score(f, e) for f in forecasts for e in f.entries],
+        fitted=fitted.curves(forecasts[-1], strata),
         notes=[
             *wording.notes(cells, forecasts, terms.unit),
             *(wording.collect(b, terms.unit) for b in planned if b.marginal),

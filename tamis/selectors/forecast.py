@@ -57,11 +57,13 @@ class Forecast:
 
     Attributes:
       amount: The budget it was made for.
+      samples: That any mixture can have of it, or the most that money can train.
       entries: The competition, the winner first.
       members: The laws that predict; weights sum to 1.
     """
 
     amount: float
+    samples: int
     entries: tuple[laws.Entry, ...]
     members: tuple[Member, ...]
 
@@ -137,7 +139,7 @@ def forecast(
     for entry, weight in competition.predictors(entries):
         rng = seeding.generator(seed, "draws", costs.samples(amount))
         members.append(Member(entry, weight, tuple(entry.fit.draws(_DRAWS, rng))))
-    return Forecast(amount, tuple(entries), tuple(members))
+    return Forecast(amount, costs.samples(amount), tuple(entries), tuple(members))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,20 @@ def score(samples, law, held_out, *, chosen):
     )
 
 
+def curve(stratum):
+    samples = [100.0, 400.0, 1600.0, 6400.0, 25600.0]
+    error, utility = [0.45, 0.36, 0.33, 0.34, 0.36], [0.2, 0.1, 0.02, -0.02, -0.03]
+    return plan.Fitted(
+        stratum=stratum.name,
+        supply=stratum.supply,
+        samples=samples,
+        error=error,
+        error_ends=[(e - 0.01, e + 0.01) for e in error],
+        utility=utility,
+        utility_ends=[(u - 0.02, u + 0.02) for u in utility],
+    )
+
+
 def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
     supplies = [600, 31320, 4000]
     strata = [
@@ -114,6 +128,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             for n in samples
             for law, held in (("SignalNoise", 0.0043), ("Power", 0.0144))
         ],
+        fitted=[curve(s) for s in strata],
         notes=["Error rises with repetition.", "500 samples: SignalNoise predicts."],
     )
 

@@ -26,7 +26,7 @@ def together():
         member(A, 0.75, (A, B), [0.01, -0.02]),
         member(B, 0.25, (B, B), [0.02, 0.02]),
     )
-    return forecast_.Forecast(4000, (members[0].entry, members[1].entry), members)
+    return forecast_.Forecast(4000, 4000, (members[0].entry, members[1].entry), members)
 
 
 def test_predictions_are_weighted(together):

@@ -22,7 +22,7 @@ STRATA = [
 
 def forecast(samples, draws=(TRUTH,)):
     entry = types.SimpleNamespace(fit=types.SimpleNamespace(law=TRUTH))
-    return forecast_.Forecast(samples, (entry,), (forecast_.Member(entry, 1.0, draws),))
+    return forecast_.Forecast(samples, samples, (entry,), (forecast_.Member(entry, 1.0, draws),))
 
 
 def replan(known, near, supply):
