@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tamis import errors
-from tamis.schemas import config
+from tamis.schemas import planning
 
 Budget = Annotated[
     str, typer.Option(metavar="N,N,…", help="Other budgets than the run file's, e.g. 1e6,1e7")
@@ -54,7 +54,7 @@ def changes(
     return found
 
 
-def merged(section: config.Plan, changed: dict[str, Any]) -> dict[str, Any]:
+def merged(section: planning.Plan, changed: dict[str, Any]) -> dict[str, Any]:
     """The section with changes: prices and shares name by name, all else whole.
 
     Budgets of another unit than theirs would be nonsense, so a new unit needs new budgets.

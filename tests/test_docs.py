@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import tamis
 from tamis import cli, runfile
+from tamis.selectors import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(tamis.__path__, "tamis."))
@@ -58,6 +59,13 @@ def test_every_name_the_readme_imports_is_there():
         for line in snippet.splitlines():
             if line.startswith(("from tamis", "import tamis")):
                 exec(line, {})
+
+
+def test_every_selector_has_a_row():
+    text = (ROOT / "docs/selectors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert set(registry.SELECTORS) <= set(rows)
+    assert len(rows) == len(set(rows))
 
 
 def test_the_exported_schema_is_the_code_s():

@@ -71,6 +71,19 @@ def test_budgets_are_sorted_and_distinct():
             ("plan:", "embed: {backend: precomputed}\nplan:"),
             r"backend precomputed: web names no `embedding` or `vectors`",
         ),
+        (
+            ("plan:", "select: {selector: kcenter}\nplan:"),
+            r"6:10: there is no selector 'kcenter'(?s:.*)did you mean k_center\?",
+        ),
+        (
+            ("plan:", "select: {selector: mmr, options: {trad: 1}}\nplan:"),
+            r"6:35: unknown option 'select\.mmr\.trad'(?s:.*)did you mean 'trade'\?",
+        ),
+        (
+            ("plan:", "select: {selector: mmr, order: best}\nplan:"),
+            r"6:1: give `order` or `selector`, not both",
+        ),
+        (("plan:", "select: {options: {trade: 1}}\nplan:"), r"6:1: `options` are of a `selector`"),
         (("plan:", "tier: {by: charm}\nplan:"), r"tier\.by names \['charm'\], not among score"),
     ],
     ids=lambda value: value[1][:24] if isinstance(value, tuple) else "",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tamis import clusters, errors, sketch, sources, storage
 from tamis.pilots import design
-from tamis.pipelines import ingest
+from tamis.pipelines import ingest, near
 from tamis.schemas import config, shards
 from tamis.selectors import costs
 
@@ -21,6 +21,7 @@ _RATES = {
     "cluster": 60_000,
     "score": 30_000,
     "dedup": 600_000,
+    "near": 20_000,
     "tier": 500_000,
     "select": 200_000,
 }
@@ -120,6 +121,9 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     sample = min(supply, document.cluster.sample or clusters.default_sample(k))
     fit = sample * d * (2 * bytes_each + 12)
     dedup = 3 * sketch.slots_for(supply)
+    if document.dedup.threshold is not None:
+        # The local runner holds a round several times over; the launcher an edge a row, at most.
+        dedup += min(5 * near.ROUND_BYTES, 40 * supply * d) + 4 * k * k + 100 * supply
     most = max(_lengths(document, supply))
     train = min(supply, most) * d * 4 + 8 * most * 4
     held = _BASE_BYTES + _MODEL_BYTES[document.embed.backend]
@@ -139,12 +143,13 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     lengths = _lengths(document, supply)
     pilots = document.pilot.budget or design.MAX_COST
+    near_copies = document.dedup.threshold is not None
     rates = {
         "ingest": total / _RATES["ingest"],
         "embed": total / _RATES[f"embed {document.embed.backend}"],
         "cluster": supply / _RATES["cluster"],
         "score": len(document.score) * supply / _RATES["score"],
-        "dedup": supply / _RATES["dedup"],
+        "dedup": supply / _RATES["dedup"] + (supply / _RATES["near"] if near_copies else 0.0),
         "tier": supply / _RATES["tier"],
         "pilot": 0.0 if document.plan.measurements else pilots / _SAMPLES_PER_SECOND,
         "plan": 5.0,

@@ -1,7 +1,7 @@
 """Guard: the target's two halves, and Thresholdout between them.
 
 With `check.guard`, target rows are split by a hash of their uid. Whatever adapts to the target
-(pilots, the target similarity scorer) sees the `fit` half; errors on the held-out half leave this
+(pilots, the scorers that read it) sees the `fit` half; errors on the held-out half leave this
 module only as answers of `selectors.thresholdout`. What is left of its budget stands in the
 ledger, is written before an answer is used, and is never given back.
 """
@@ -21,8 +21,16 @@ from tamis.schemas import guard as schema
 from tamis.selectors import thresholdout
 
 # What is made by looking at the target, and so cannot be there before the guard's entry is.
-_STAGES = ("score:target_similarity", "pilot", "check")
-_FOLDERS = ("scores/target_similarity", "pilots", "check")
+_SCORERS = (
+    "importance",
+    "influence",
+    "ngram_model",
+    "quality_classifier",
+    "target_similarity",
+    "transport_potential",
+)
+_STAGES = (*(f"score:{name}" for name in _SCORERS), "pilot", "check")
+_FOLDERS = (*(f"scores/{name}" for name in _SCORERS), "pilots", "check")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +204,7 @@ def _names(run: session.Session) -> pa.ChunkedArray:
 
 def _refuse_late(run: session.Session) -> None:
     made = [name for name in _STAGES if name in run.ledger["stages"]]
+    made += ["select"] if run.ledger["stages"].get("select", {}).get("target") else []
     made += [f for f in _FOLDERS if storage.listing(storage.join(run.root, f))]
     if made:
         raise errors.PlanError(

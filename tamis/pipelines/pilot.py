@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tamis import artifacts, progress, sidecars, storage
 from tamis.pilots import design, linear_probe, optimal
 from tamis.pipelines import engine, guard, pool, rank, session, strata
-from tamis.schemas import config, measurements
+from tamis.schemas import measurements, planning
 from tamis.selectors import costs
 
 VERSION = 1
@@ -82,7 +82,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
 
 
 def _designed(
-    section: config.Pilot, cells: strata.Strata, budgets: list[int], level: float
+    section: planning.Pilot, cells: strata.Strata, budgets: list[int], level: float
 ) -> list[design.Run]:
     limits = {"max_cost": section.budget} if section.budget else {}
     if section.design == "optimal":

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tamis import artifacts, progress, seeding, storage
-from tamis.pipelines import pilot, score, session, strata
-from tamis.schemas import config, measurements
+from tamis.pipelines import pilot, session, strata
+from tamis.schemas import measurements, planning
 from tamis.schemas import plan as schema
 from tamis.selectors import allocation
 
@@ -43,7 +43,7 @@ def _content(own: str) -> str:
     return seeding.digest(storage.read_bytes(own)).hex() if own and storage.exists(own) else own
 
 
-def draft(run: session.Session, section: config.Plan) -> schema.Plan:
+def draft(run: session.Session, section: planning.Plan) -> schema.Plan:
     """What the run's measurements say of other budgets or terms; nothing is written.
 
     Raises:
@@ -55,24 +55,13 @@ def draft(run: session.Session, section: config.Plan) -> schema.Plan:
 
 def _plan(run: session.Session, outcome: progress.Outcome) -> dict:
     made = _planned(run, run.config.plan, strata.find(run).cells)
-    made = made.model_copy(update={"notes": [*made.notes, *_kept(run)]})
     storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
     outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
     return {"summary": made.summary}
 
 
-def _kept(run: session.Session) -> list[str]:
-    """What `keep: auto` decided for the scores that tiers are made of, and why."""
-    entries = {name: run.entry(score.stage(name)) for name in config.scorers(run.config.tier.by)}
-    return [
-        f"Score {name} keeps the {entry['keep']} rows. {entry['reason']}"
-        for name, entry in entries.items()
-        if "reason" in entry
-    ]
-
-
 def _planned(
-    run: session.Session, section: config.Plan, cells: Sequence[schema.Stratum]
+    run: session.Session, section: planning.Plan, cells: Sequence[schema.Stratum]
 ) -> schema.Plan:
     return allocation.plan(
         measurements.read(section.measurements or pilot.url(run)),

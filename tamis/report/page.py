@@ -8,9 +8,11 @@ from tamis.report import (
     curves,
     facts,
     markup,
+    near_copies,
     palette,
     pilots,
     rows,
+    shape,
     shares,
     trust,
     utility,
@@ -28,7 +30,7 @@ def build(known: facts.Facts) -> str:
       known: What to say. The same facts give the same bytes.
     """
     sections = [_lead(known), _curves(known), _numbers(known), _pilots(known), _trust(known)]
-    sections += [_examples(known), _rows(known), _run(known)]
+    sections += [_examples(known), _near(known), _shape(known), _rows(known), _run(known)]
     body = markup.tag("body", markup.tag("main", *sections), _foot())
     return f"<!DOCTYPE html>\n{markup.tag('html', _head(known), body, lang='en')}\n"
 
@@ -151,6 +153,7 @@ def _trust(known: facts.Facts) -> markup.Safe:
         note,
         trust.competition(known),
         trust.notes(known),
+        trust.ends(known),
         trust.parameters(known),
     )
 
@@ -166,6 +169,22 @@ def _examples(known: facts.Facts) -> markup.Safe:
     if known.sampled:
         note += " They come from a part of the shards, spread evenly."
     return _section("Rows to read", note, shown)
+
+
+def _shape(known: facts.Facts) -> markup.Safe:
+    numbers = shape.numbers(known)
+    if known.geometry is None or numbers is None:
+        return markup.Safe()
+    note = f"Of {words.count(known.geometry.rows)} rows, drawn uniformly. None of it is a decision."
+    return _section("The shape of the data", note, numbers)
+
+
+def _near(known: facts.Facts) -> markup.Safe:
+    if known.near is None:
+        return markup.Safe()
+    pairs = rows.contrasts(known.near.pairs)
+    note = near_copies.note(known.near)
+    return _section("Near-copies", note, near_copies.table(known.near), pairs)
 
 
 def _rows(known: facts.Facts) -> markup.Safe:

@@ -62,6 +62,18 @@ def notes(known: facts.Facts) -> markup.Safe | None:
     )
 
 
+def ends(known: facts.Facts) -> markup.Safe | None:
+    """Whether the best tier is of the hard or the easy rows, and who decided."""
+    if not known.ends:
+        return None
+    items = [
+        part
+        for name, keep, reason in known.ends
+        for part in (markup.tag("dt", f"{name}: {keep} first"), markup.tag("dd", reason))
+    ]
+    return markup.tag("dl", *items, class_="notes")
+
+
 def _sentence(note: str) -> str:
     return note[:1].upper() + note[1:]
 

@@ -11,20 +11,10 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import plan, shards
+from tamis.schemas import planning, shards
+from tamis.schemas.parts import Fraction, Name, Part, Positive
 
 MAX_TIERS = 127  # int8 in the sidecar
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Part(pydantic.BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Part):
@@ -73,6 +63,9 @@ class Embed(Part):
         "static", description="static = WordLlama, no torch; precomputed = a column or .npy"
     )
     model: str = Field("", description="sentence-transformers: a folder or a hub id")
+    pooling: Literal["model", "rds"] = Field(
+        "model", description="As the model says, or RDS+: hidden states weighted by position"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
     allow_cpu: bool = Field(default=False, description="Let device: cuda fall back to the CPU")
     batch: Positive = Field(64, description="Texts per forward pass; halved when out of memory")
@@ -132,94 +125,36 @@ class Tier(Part):
         return value
 
 
-class Pilot(Part):
-    """Cheap trainings that measure what each stratum is worth."""
+class Dedup(Part):
+    """Near-copies: rows whose vectors are alike. Off until a threshold is given."""
 
-    kind: Literal["linear-probe"] = Field("linear-probe", description="What is trained")
-    max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.25, description="A budget is planned from pilots of at most this part of it"
+    threshold: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None, description="Cosine from which a row is a copy of another; none: exact copies only"
     )
-    design: Literal["grid", "optimal"] = Field(
-        "grid", description="Every mixture at every length, or those that tell most for their price"
+    floor: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None,
+        description="Lowest cosine kept to try thresholds on; default a multiple of 0.05 below it",
     )
-    budget: Positive | None = Field(
-        None, description="Samples trained by all pilots together; default 10 million"
+    probes: Positive = Field(
+        16, description="Clusters a row is compared in beside its own, where their border is near"
     )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
+    block_rows: Positive = Field(
+        8_192, description="Rows of a cluster that one worker compares with as many others"
     )
-    batch: Positive = Field(8, description="Examples per SGD step")
-
-
-class Plan(Part):
-    """The budget, and what may be done with it."""
-
-    budgets: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
-        min_length=1, description="What each planned training may take, in `unit`"
-    )
-    unit: plan.Unit = Field("samples", description="Of the budgets; samples are samples seen")
-    params: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Parameters N of the model, for FLOPs: 6 N for each token"
-    )
-    tokens_per_word: Annotated[float, Field(gt=0)] = Field(
-        plan.WORDS_TO_TOKENS, description="Of the model's tokenizer; tamis counts words"
-    )
-    prices: dict[str, Price] = Field(
-        {}, description="Money for each unique row used, by source or stratum; repeats are free"
-    )
-    training_price: Price = Field(0.0, description="Money for each sample trained")
-    shares: dict[str, Fraction | tuple[Fraction, Fraction]] = Field(
-        {}, description="By source or stratum: a share that is given, or its [least, most]"
-    )
-    strata: list[Literal["source", "tier"]] = Field(
-        ["source", "tier"], min_length=1, description="What a quota is given to"
-    )
-    max_epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Never repeat a row more often"
-    )
-    mode: Literal["mixture", "prefix"] = Field(
-        "mixture", description="Any shares, or the published 'top k strata', as they come"
-    )
-    measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
-
-    @pydantic.field_validator("budgets")
-    @classmethod
-    def _ascending(cls, value: list[float]) -> list[float]:
-        return sorted({int(b) if b.is_integer() else b for b in value})
-
-    @pydantic.field_serializer("budgets")
-    def _plain(self, value: list[float]) -> list:
-        return value  # whole numbers stay whole, as they were written
-
-    @pydantic.field_validator("shares", mode="before")
-    @classmethod
-    def _in_order(cls, value: object) -> object:
-        for name, ends in (value if isinstance(value, dict) else {}).items():
-            pair = list(ends) if isinstance(ends, list | tuple) else [ends, ends]
-            numbers = all(isinstance(x, int | float) and 0 <= x <= 1 for x in pair)
-            if not numbers or len(pair) != 2 or pair[0] > pair[1]:
-                raise ValueError(
-                    f"{name}: {ends}: give a share from 0 to 1, or its [least, most], such as "
-                    f"{{{name}: 0.3}} or {{{name}: [0, 0.5]}}"
-                )
-        return value
 
     @pydantic.model_validator(mode="after")
-    def _counted(self) -> "Plan":
-        if self.unit == "samples" and any(b % 1 for b in self.budgets):
-            raise ValueError(f"budgets in samples are whole numbers, not {self.budgets}")
-        if self.unit == "flops" and self.params is None:
-            raise ValueError("unit: flops needs `params`, the parameters of the model")
-        if self.unit == "money" and not self.training_price and self.max_epochs is None:
-            raise ValueError("unit: money needs `training_price` or `max_epochs`, or never ends")
+    def _below(self) -> "Dedup":
+        if self.floor is not None and self.floor > (self.threshold or 0):
+            raise ValueError("dedup.floor may not be above dedup.threshold")
         return self
 
     @property
-    def terms(self) -> plan.Terms:
-        """The same as the planner reads it."""
-        names = ("unit", "params", "tokens_per_word", "prices", "training_price")
-        given = {name: getattr(self, name) for name in names}
-        return plan.Terms(**given, shares=_ends(self.shares))
+    def lowest(self) -> float:
+        """The cosine down to which pairs are kept."""
+        if self.floor is not None:
+            return self.floor
+        below = round(20 * ((self.threshold or 1.0) - 0.04), 9)
+        return max(math.floor(below) / 20, 0.05)
 
 
 class Select(Part):
@@ -228,6 +163,22 @@ class Select(Part):
     order: Literal["uniform", "best"] = Field(
         "uniform", description="A uniform sample, or the rows with the best score first"
     )
+    selector: str = Field(
+        "", description="Instead: a selector by name, which sees the rows together"
+    )
+    options: dict = Field({}, description="Of the selector")
+    block: Positive = Field(
+        16_384,
+        description="Of the selector: rows it sees at once; a larger stratum is cut into blocks",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> "Select":
+        if self.selector and self.order != "uniform":
+            raise ValueError("give `order` or `selector`, not both")
+        if self.options and not self.selector:
+            raise ValueError("`options` are of a `selector`; name one")
+        return self
 
 
 class Check(Part):
@@ -278,9 +229,10 @@ class Run(Part):
     score: dict[str, dict] = Field(
         {"prototypes": {}, "lexical": {}}, description="Scorers by name, with their options"
     )
+    dedup: Dedup = Dedup()
     tier: Tier = Tier()
-    pilot: Pilot = Pilot()
-    plan: Plan
+    pilot: planning.Pilot = planning.Pilot()
+    plan: planning.Plan
     select: Select = Select()
     check: Check = Check()
     runner: Runner = Runner()
@@ -293,6 +245,10 @@ class Run(Part):
         if unscored:
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
+            )
+        if self.dedup.threshold is not None and self.ingest.duplicates == "keep":
+            raise ValueError(
+                "dedup.threshold drops near-copies, ingest.duplicates keeps exact ones"
             )
         self._can_embed()
         self._can_plan()
@@ -320,7 +276,7 @@ class Run(Part):
                     near = difflib.get_close_matches(source, self.sources, 1)
                     known = f"did you mean '{near[0]}'?" if near else ", ".join(self.sources)
                     raise ValueError(f"plan.{key}: '{name}' is of no source; {known}")
-        floors = {n: e[0] for n, e in _ends(self.plan.shares).items() if n in self.sources}
+        floors = {n: e[0] for n, e in planning.ends(self.plan.shares).items() if n in self.sources}
         if sum(floors.values()) > 1 + 1e-9:
             told = ", ".join(f"{n} {v:g}" for n, v in floors.items())
             raise ValueError(f"plan.shares come to more than the whole: {told}; lower some")
@@ -335,11 +291,6 @@ class Run(Part):
         unlabelled = [n for n, s in {**self.sources, "target": self.target}.items() if not s.label]
         if unlabelled:
             raise ValueError(f"linear-probe needs a `label` column in: {', '.join(unlabelled)}")
-
-
-def _ends(shares: dict[str, float | tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Least and most share by name: of a share that is given, twice the same."""
-    return {name: v if isinstance(v, tuple) else (v, v) for name, v in shares.items()}
 
 
 def scorers(by: str | dict[str, float]) -> dict[str, float]:

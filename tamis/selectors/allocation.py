@@ -36,7 +36,7 @@ _POINTS = 4  # of the frontier between two planned budgets
 _ALIKE = 0.02  # sum of the differences of shares of trainings that are the same
 
 
-def plan(
+def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
     measurements: pa.Table,
     strata: Sequence[plan_.Stratum],
     budgets: Sequence[float],
@@ -46,6 +46,7 @@ def plan(
     max_epochs: float | None = None,
     mode: plan_.Mode = "mixture",
     seed: int = 0,
+    competing: tuple[type[laws.Law], ...] = laws.LAWS,
 ) -> plan_.Plan:
     """Plan every budget.
 
@@ -58,6 +59,7 @@ def plan(
       max_epochs: Most often that a row may be seen on average within its stratum.
       mode: `mixture` for any shares, `prefix` for the best j tiers in natural proportions.
       seed: Of random starts and parameter draws.
+      competing: The laws, e.g. also those of `projektor` that know where the sources lie.
 
     Raises:
       PlanError: measurements, strata, terms or budgets do not fit each other.
@@ -68,7 +70,9 @@ def plan(
     _check_room(market, amounts, max_epochs)
     cells = _ordered(cells_.aggregate(measurements), [s.name for s in strata])
     forecasts = [
-        forecast_.forecast(cells, b, market.costs, max_fraction=max_fraction, seed=seed)
+        forecast_.forecast(
+            cells, b, market.costs, max_fraction=max_fraction, seed=seed, competing=competing
+        )
         for b in amounts
     ]
     here = planner.Planner(tuple(strata), forecast_.Outlook(forecasts), market, mode, seed)

@@ -118,7 +118,13 @@ class Forecast:
 
 
 def forecast(
-    cells: cells_.Cells, amount: float, costs: costs_.Costs, *, max_fraction: float, seed: int
+    cells: cells_.Cells,
+    amount: float,
+    costs: costs_.Costs,
+    *,
+    max_fraction: float,
+    seed: int,
+    competing: tuple[type[laws.Law], ...] = laws.LAWS,
 ) -> Forecast:
     """Hold the competition on the runs that a budget may use.
 
@@ -134,7 +140,7 @@ def forecast(
             f"the shortest has {int(cells.samples.min()):,} samples",
             remedy="measure shorter runs, raise max_fraction or drop this budget",
         )
-    entries = laws.compete(cells.where(allowed), seed=seed)
+    entries = laws.compete(cells.where(allowed), laws=competing, seed=seed)
     members = []
     for entry, weight in competition.predictors(entries):
         rng = seeding.generator(seed, "draws", costs.samples(amount))

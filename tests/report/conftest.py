@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tamis.report import facts
-from tamis.schemas import balance, check, plan
+from tamis.schemas import balance, check, geometry, plan
 
 
 def share(stratum, quota, samples, supply):
@@ -177,6 +177,15 @@ def known():
         ),
         balance=(balance.Balance(500, 31950, 500, 31420, 20, {"malformed": 7, "empty_text": 3}),),
         intake=(facts.Intake("movie", 610, 600, {"malformed": 7, "empty_text": 3}),),
+        geometry=geometry.Geometry(
+            rows=4096,
+            dimension=256,
+            intrinsic_dimension=14.23,
+            distinct=31.9,
+            cluster_imbalance=1.77,
+            classes={"pos": 3000, "neg": 1000},
+            nearest_other_label=0.125,
+        ),
         seconds=(("ingest", 0.191), ("pilot", 185.0)),
         versions=(("tamis", "0.1.0"), ("python", "3.11.9")),
         seed=17,

@@ -18,6 +18,7 @@ from tamis.selectors.laws.mixture_regression import MixtureRegression
 from tamis.selectors.laws.mixture_repetition import MixtureRepetition
 from tamis.selectors.laws.power import Power
 from tamis.selectors.laws.protocol import Law
+from tamis.selectors.laws.rational import Rational
 from tamis.selectors.laws.repetition_utility import RepetitionUtility
 from tamis.selectors.laws.signal_noise import SignalNoise
 from tamis.selectors.laws.tables import compare, fit, read
@@ -36,6 +37,7 @@ __all__ = [
     "MixtureRegression",
     "MixtureRepetition",
     "Power",
+    "Rational",
     "RepetitionUtility",
     "SignalNoise",
     "compare",

@@ -1,0 +1,383 @@
+"""What moving one row of the source onto one row of the target costs, block by block.
+
+`Dense` holds the matrix, `Points` computes blocks from the rows, `Labelled` adds a price between
+classes, `Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` and `rows(part)`.
+"""
+
+import dataclasses
+import functools
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis import errors, nearest
+
+Metric = Literal["sqeuclidean", "cosine"]
+
+# A block of rows stays in the second-level cache of a core, which is where the time goes.
+BLOCK_BYTES = 1 << 20
+# Up to here float64 costs less than a second a solve, so nobody need think about rounding.
+SMALL = 1 << 22
+_LEVELS = 2**16 - 1
+
+
+@runtime_checkable
+class Cost(Protocol):
+    """A cost between n source rows and m target rows."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """What a block is computed in: float32 or float64."""
+        ...
+
+    @property
+    def error(self) -> float:
+        """How far an entry may be from the true cost, beside rounding."""
+        ...
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Bounds of the entries, not always attained."""
+        ...
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        """Scale times rows `part`, shape (rows, m), a new array that the caller may overwrite."""
+        ...
+
+    def take(self, rows: NDArray[np.int64]) -> "Cost":
+        """The cost of some of the source's rows."""
+        ...
+
+    def transposed(self) -> "Cost":
+        """The same cost from target to source."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """A cost matrix in memory, shape (n, m), float32 or float64."""
+
+    matrix: NDArray[np.floating]
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.matrix.dtype
+
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        return float(self.matrix.min()), float(self.matrix.max())
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        return np.multiply(self.matrix[part], self.dtype.type(scale), order="C")
+
+    def take(self, rows: NDArray[np.int64]) -> "Dense":
+        return Dense(self.matrix[rows], self.error)
+
+    def transposed(self) -> "Dense":
+        return Dense(self.matrix.T, self.error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """The cost between rows of `x` and `y`, computed whenever it is asked for.
+
+    Memory O((n + m) d) and a block; every pass costs O(n m d), one matrix product.
+
+    Attributes:
+      x: Shape (n, d) in the dtype of the blocks; unit rows for the cosine.
+      y: Shape (m, d).
+      scale: 1 for |x - y|^2 and for 1 - cosine = |x - y|^2 / 2 it is 1/2.
+      device: A torch device on which blocks are computed and reduced, None for numpy.
+    """
+
+    x: NDArray[np.floating]
+    y: NDArray[np.floating]
+    scale: float = 1.0
+    device: str | None = None
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.x), len(self.y)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.x.dtype
+
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        far = sum(float(np.sqrt(_squares(v).max())) for v in (self.x, self.y))
+        return 0.0, self.scale * far**2
+
+    @functools.cached_property
+    def _wide(self) -> NDArray[np.floating]:
+        """(y, 1, |y|^2), so that one product makes |x|^2 - 2 <x, y> + |y|^2."""
+        one = np.ones((len(self.y), 1), self.dtype)
+        return np.concatenate([self.y, one, _squares(self.y)[:, None]], axis=1, dtype=self.dtype)
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        x = self.x[part]
+        one = np.ones((len(x), 1), self.dtype)
+        left = np.concatenate([-2 * x, _squares(x)[:, None], one], axis=1, dtype=self.dtype)
+        left *= self.dtype.type(self.scale * scale)
+        block = left @ self._wide.T
+        clip = np.maximum if scale > 0 else np.minimum
+        return clip(block, 0, out=block)  # rounding alone goes below
+
+    def take(self, rows: NDArray[np.int64]) -> "Points":
+        return dataclasses.replace(self, x=self.x[rows])
+
+    def transposed(self) -> "Points":
+        return dataclasses.replace(self, x=self.y, y=self.x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """feature * cost + label * between[class of the row, class of the column].
+
+    Attributes:
+      base: Between the features.
+      between: Shape (k, l), between classes of the source and of the target.
+      source: Shape (n,) int64, rows of `between`.
+      target: Shape (m,) int64, columns of `between`.
+      feature: Factor of the base cost.
+      label: Factor of the price between classes.
+    """
+
+    base: Cost
+    between: NDArray[np.float64]
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    feature: float = 1.0
+    label: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.base.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.base.dtype
+
+    @property
+    def error(self) -> float:
+        return self.feature * self.base.error
+
+    @property
+    def range(self) -> tuple[float, float]:
+        low, high = self.base.range
+        prices = self.label * self.between
+        return self.feature * low + prices.min(), self.feature * high + prices.max()
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        block = self.base.rows(part, scale * self.feature)
+        price = (scale * self.label * self.between).astype(self.dtype)
+        block += price[:, self.target][self.source[part]]
+        return block
+
+    def take(self, rows: NDArray[np.int64]) -> "Labelled":
+        return dataclasses.replace(self, base=self.base.take(rows), source=self.source[rows])
+
+    def transposed(self) -> "Labelled":
+        base, between = self.base.transposed(), self.between.T
+        return Labelled(base, between, self.target, self.source, self.feature, self.label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantised:
+    """Costs rounded to 65,536 levels: a pass costs no product, in half the memory of float32.
+
+    Optimal values are 1-Lipschitz in the largest change of an entry, so `error`, half a level, is
+    also how far a value may be off.
+    """
+
+    levels: NDArray[np.uint16]
+    low: float
+    step: float
+    error: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.levels.shape[0], self.levels.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return self.low, self.low + _LEVELS * self.step
+
+    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
+        factor = np.float32(scale * self.step)
+        block = np.multiply(self.levels[part], factor, dtype=np.float32, order="C")
+        if self.low:
+            block += np.float32(scale * self.low)
+        return block
+
+    def take(self, rows: NDArray[np.int64]) -> "Quantised":
+        return dataclasses.replace(self, levels=self.levels[rows])
+
+    def transposed(self) -> "Quantised":
+        return dataclasses.replace(self, levels=self.levels.T)
+
+
+def points(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    metric: Metric = "sqeuclidean",
+    dtype: type[np.floating] | None = None,
+    device: str | None = None,
+) -> Points:
+    """A cost on embeddings.
+
+    Args:
+      x: Shape (n, d), finite.
+      y: Shape (m, d), finite.
+      metric: "sqeuclidean" |x - y|^2, 0 to 4 for unit rows; "cosine" 1 - cos, 0 to 2.
+      dtype: Of a block; float64 up to 4 M entries and float32 above.
+      device: A torch device, e.g. "cuda"; numpy without.
+
+    Raises:
+      SchemaError: shapes disagree, or a value is not finite.
+    """
+    given = [_finite(v, name) for v, name in ((x, "x"), (y, "y"))]
+    if any(v.ndim != 2 or not v.size for v in given) or given[0].shape[1] != given[1].shape[1]:
+        raise errors.SchemaError(
+            f"points of shapes {given[0].shape} and {given[1].shape}",
+            why="need (n, d) and (m, d) with n, m and d at least 1",
+            remedy="embed both sides with the same model",
+        )
+    kind = dtype or (np.float64 if len(given[0]) * len(given[1]) <= SMALL else np.float32)
+    if metric == "cosine":
+        given = [nearest.unit(v) for v in given]
+    elif metric != "sqeuclidean":
+        raise errors.ConfigError(f"no cost {metric!r}", remedy="sqeuclidean or cosine")
+    else:  # distances do not see a shift, and rounding is least around the middle
+        middle = given[1].mean(axis=0, dtype=np.float64).astype(given[1].dtype)
+        given = [v - middle for v in given]
+    left, right = (np.ascontiguousarray(v, kind) for v in given)
+    return Points(left, right, 0.5 if metric == "cosine" else 1.0, device)
+
+
+def of(cost: "ArrayLike | Cost") -> Cost:
+    """A cost as it is, or the `Dense` one of a matrix.
+
+    Raises:
+      SchemaError: the matrix is not finite or not two-dimensional.
+    """
+    if isinstance(cost, Cost):
+        return cost
+    matrix = _finite(cost, "cost")
+    if matrix.ndim != 2 or not matrix.size:
+        raise errors.SchemaError(
+            f"a cost of shape {matrix.shape}",
+            why="need (n, m) with n and m at least 1",
+            remedy="pass a matrix, or transport.points(x, y)",
+        )
+    return Dense(matrix)
+
+
+def block_rows(cost: Cost) -> int:
+    """Rows a block has."""
+    return max(16, BLOCK_BYTES // (cost.dtype.itemsize * cost.shape[1]))
+
+
+def part(cost: Cost, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Cost:
+    """The cost of some rows and columns; the same object where they are all of them."""
+    n, m = cost.shape
+    some = cost if len(rows) == n else cost.take(rows)
+    return some if len(columns) == m else some.transposed().take(columns).transposed()
+
+
+def transform(cost: Cost, g: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The c-transform of g, min_j C_ij - g_j, shape (n,): one pass."""
+    step, n = block_rows(cost), cost.shape[0]
+    starts = range(0, n, step)
+    return np.concatenate([(cost.rows(slice(i, i + step)) - g).min(axis=1) for i in starts])
+
+
+def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C @ values, shape (n,): one pass, or O((n + m) d) for `Points`."""
+    if isinstance(cost, Points):
+        own, other = (_squares(z.astype(np.float64)) for z in (cost.x, cost.y))
+        cross = cost.x.astype(np.float64) @ (values @ cost.y.astype(np.float64))
+        return cost.scale * (own * values.sum() + other @ values - 2 * cross)
+    step, n = block_rows(cost), cost.shape[0]
+    narrow = values.astype(cost.dtype)
+    parts = [cost.rows(slice(i, i + step)) @ narrow for i in range(0, n, step)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def held(cost: Cost, memory: int) -> Cost:
+    """The same cost kept in memory where `memory` bytes suffice: as it is, or in 16 bits.
+
+    Time one pass; after that a pass no longer pays for the product.
+    """
+    n, m = cost.shape
+    if isinstance(cost, Dense | Quantised) or getattr(cost, "device", None):
+        return cost
+    if n * m * cost.dtype.itemsize <= memory:
+        matrix = np.empty((n, m), cost.dtype)
+        step = block_rows(cost)
+        for start in range(0, n, step):
+            matrix[start : start + step] = cost.rows(slice(start, start + step))
+        return Dense(matrix, cost.error)
+    return quantised(cost) if n * m * 2 <= memory else cost
+
+
+def quantised(cost: Cost) -> Quantised:
+    """Costs rounded to 16 bits within their range: one pass, 2 bytes an entry."""
+    low, high = cost.range
+    scale = max(high - low, float(np.finfo(np.float32).tiny)) / _LEVELS
+    levels = np.empty(cost.shape, np.uint16)
+    step = block_rows(cost)
+    for start in range(0, len(levels), step):
+        block = cost.rows(slice(start, start + step), 1 / scale)
+        block -= block.dtype.type(low / scale)
+        levels[start : start + step] = np.clip(np.rint(block, out=block), 0, _LEVELS)
+    return Quantised(levels, low, scale, cost.error + scale / 2)
+
+
+def _squares(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.einsum("nd,nd->n", x, x)
+
+
+def vector(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
+    """Finite numbers, shape (n,).
+
+    Raises:
+      SchemaError: another shape, or not finite.
+    """
+    x = _finite(values, name).astype(np.float64)
+    if x.shape != (n,):
+        raise errors.SchemaError(
+            f"{name} has shape {x.shape}", why="the cost says otherwise", remedy=f"give ({n},)"
+        )
+    return x
+
+
+def _finite(values: ArrayLike, name: str) -> NDArray[np.floating]:
+    x = np.asarray(values)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    if not np.all(np.isfinite(x)):
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise errors.SchemaError(
+            f"{name}{list(bad)} is {x[bad]}",
+            why="transport needs finite numbers; nothing is repaired",
+            remedy="take the row out, or find out why it was not computed",
+        )
+    return x

@@ -1,0 +1,65 @@
+"""The two marginals of a transport problem, checked."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tamis import errors
+
+# Sums of float32 shares of a million rows are this close to one another, and no closer.
+TOLERANCE = 1e-6
+
+
+def mass(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
+    """Weights of n rows.
+
+    Raises:
+      SchemaError: not n of them, negative, not finite, or all zero.
+    """
+    weights = np.asarray(values, np.float64)
+    if weights.shape != (n,):
+        raise errors.SchemaError(
+            f"{name} has shape {weights.shape}",
+            why=f"the cost has {n} rows on that side",
+            remedy=f"give ({n},) weights",
+        )
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not weights.sum() > 0:
+        raise errors.SchemaError(
+            f"{name} holds values from {weights.min()} to {weights.max()}",
+            why="masses are finite, at least 0, and not all 0",
+            remedy="find the row they came from; nothing is repaired",
+        )
+    return weights
+
+
+def balanced(
+    a: ArrayLike, b: ArrayLike, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both marginals, scaled to the total of `a` exactly.
+
+    Raises:
+      SchemaError: as for `mass`, or their totals differ by more than 1e-6 of them.
+    """
+    left, right = mass(a, shape[0], "a"), mass(b, shape[1], "b")
+    totals = left.sum(), right.sum()
+    if abs(totals[0] - totals[1]) > TOLERANCE * max(totals):
+        raise errors.SchemaError(
+            f"a sums to {totals[0]:.9g} and b to {totals[1]:.9g}",
+            why="balanced transport moves all of one onto all of the other",
+            remedy="divide both by their sums, or use transport.unbalanced",
+        )
+    return left, right * (totals[0] / totals[1])
+
+
+def positive(epsilon: float) -> float:
+    """The entropic regularisation.
+
+    Raises:
+      ConfigError: it is not a finite number above 0.
+    """
+    if not (np.isfinite(epsilon) and epsilon > 0):
+        raise errors.ConfigError(
+            f"epsilon is {epsilon}",
+            why="it has the units of the cost and must be above 0",
+            remedy="start with a twentieth of the median cost, or use transport.exact",
+        )
+    return float(epsilon)

@@ -1,0 +1,205 @@
+"""Sinkhorn-Newton-Sparse (Tang et al. 2024, Algorithm 2), on the semi-dual.
+
+Sinkhorn's iteration gets near the solution fast and then crawls; Newton's converges in a few steps
+from there, and late couplings are sparse, so a step is cheap. Tang et al. take the Hessian in both
+potentials, epsilon^-1 [[diag(a), P], [P^T, diag(c)]]. Here f is always the soft c-transform of g,
+which is the same system with the first block eliminated,
+
+    (diag(c) - P^T diag(1 / a) P) d = epsilon (b - c),   c = P^T 1,
+
+half its size, its rows always right, and the exponentials never overflow. P is sparse in the matrix
+only: entries below a threshold are left out of the product and kept in the diagonal, as in the
+paper, while c and the objective are exact. The paper's line search is replaced by Levenberg's
+damping, mu diag(c) added (mu = 1 is about Sinkhorn's step): couplings of unequal masses at small
+epsilon nearly fall apart into pieces, whose offsets then ruin a direction that is right otherwise.
+On 64 x 50 unequal masses at 1e-3 of the range the line search stood still; damping takes 35 steps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg, sparse
+from scipy.sparse import linalg as iterative
+
+from tamis.selectors.transport import costs, masses, scaling
+from tamis.selectors.transport.solution import Solution
+
+# Entries left out sum to at most this share of the error: what is left out but kept in the diagonal
+# acts as damping, which clusters that exchange little mass feel first.
+_DROPPED = 1e-4
+# Above this density a dense product is faster than a sparse one.
+_DENSE = 0.1
+# Up to this size the system is factorised: a Cholesky factor costs less than the passes.
+_FACTORISED = 2_048
+# Beyond some epsilons the quadratic model means nothing; a step is not even tried.
+_REACH, _SHORT = 8.0, 2.0
+# Of the trust region (Nocedal & Wright 2006, §4.1): what a step must gain of what was predicted.
+_WORTH, _GOOD = 0.1, 0.5
+_LEAST, _FACTOR, _MOST = 1e-4, 8.0, 10.0
+_WARM, _COARSE = 20, 1e-2
+_MEMORY = 1 << 30
+_RIDGE, _TINY = 1e-13, 1e-300
+_LOOSE, _GRADIENTS = 1e-2, 500
+
+
+def sinkhorn_newton(
+    a: ArrayLike,
+    b: ArrayLike,
+    cost: ArrayLike | costs.Cost,
+    epsilon: float,
+    *,
+    f: ArrayLike | None = None,
+    g: ArrayLike | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 1_000,
+) -> Solution:
+    """Entropic transport to high accuracy (Tang et al. 2024).
+
+    Epsilon falls from the range of the cost, as in `sinkhorn`, some Sinkhorn steps, then Newton
+    steps with a line search on the dual objective. Time O(n m) a pass, 1 to 3 passes a step, and
+    the linear system: O(m^3) up to m = 2,048, conjugate gradients above. Memory O(n m) for the
+    part of the coupling that matters, at small epsilon some entries a row; where it would be more
+    than 1 GiB, Sinkhorn's steps go on instead.
+
+    Args:
+      a: Shape (n,), as for `sinkhorn`.
+      b: Shape (m,).
+      cost: Shape (n, m). Accuracies below 1e-6 need float64.
+      epsilon: Regularisation, in the units of the cost.
+      f: Shape (n,), a warm start, used where there is no g.
+      g: Shape (m,), a warm start.
+      tolerance: L1 error of the column marginal, as a share of the mass.
+      max_iterations: Passes over the cost.
+
+    Raises:
+      SchemaError: shapes disagree, totals differ, or a value is not finite.
+      ConfigError: epsilon is not above 0.
+    """
+    problem, mass = scaling.normalised(a, b, cost)
+    epsilon = masses.positive(epsilon)
+    start = scaling.warm_start(problem, f, g, epsilon)
+    if start is None:
+        state, steps = descended(problem, epsilon, tolerance, max_iterations)
+    else:
+        state, steps = level(problem, start, epsilon, tolerance, max_iterations)
+    return scaling.solution(problem, state, epsilon, mass, tolerance, steps)
+
+
+def descended(
+    problem: scaling.Problem, epsilon: float, tolerance: float, most: int
+) -> tuple[scaling.State, int]:
+    """By way of larger regularisations; also how many passes were Newton's."""
+    g, used, newton = np.zeros(len(problem.b)), 0, 0
+    for larger in scaling.levels(problem, epsilon):
+        state, steps = level(problem, g, larger, _COARSE, most, used)
+        g, used, newton = state.g, state.iterations, newton + steps
+    state, steps = level(problem, g, epsilon, tolerance, most, used)
+    return state, newton + steps
+
+
+def level(
+    problem: scaling.Problem,
+    g: NDArray[np.float64],
+    epsilon: float,
+    tolerance: float,
+    most: int,
+    before: int = 0,
+) -> tuple[scaling.State, int]:
+    """Some Sinkhorn steps and then Newton's, at one epsilon."""
+    warm = min(most, before + _WARM)
+    state = scaling.iterate(problem, g, epsilon, max(tolerance, _COARSE), warm, before)
+    steps, damping = 0, 0.0
+    while problem.error(state) > tolerance and state.iterations < most:
+        system = _system(problem, state, epsilon)
+        if system is None:
+            state = problem.at(scaling.step(problem, state, epsilon), epsilon, state.iterations)
+            continue
+        before = state.iterations
+        state, damping = _step(problem, state, system, damping)
+        steps += state.iterations - before
+    return state, steps
+
+
+class _System(NamedTuple):
+    """(diag(c) (1 + damping) - root^T root) d = epsilon slack."""
+
+    root: NDArray[np.float64] | sparse.csr_array
+    product: NDArray[np.float64] | None
+    columns: NDArray[np.float64]
+    slack: NDArray[np.float64]
+    epsilon: float
+
+    def gain(self, d: NDArray[np.float64]) -> float:
+        """What the quadratic model of the objective promises."""
+        out = self.root @ d
+        return float(d @ self.slack - (d * d @ self.columns - out @ out) / (2 * self.epsilon))
+
+
+def _step(
+    problem: scaling.Problem, state: scaling.State, system: _System, damping: float
+) -> tuple[scaling.State, float]:
+    """A damped Newton step that keeps its promise, and the damping for the next."""
+    value, used = problem.value(state), state.iterations
+    # Near the end a gain is smaller than the rounding of the objective.
+    blur = 1e-13 * (abs(value) + float(np.abs(state.g).max()))
+    while damping <= _MOST:
+        d = _direction(system, damping)
+        if d is not None and np.ptp(d) <= _REACH * system.epsilon:
+            found = problem.at(state.g + d, system.epsilon, used)
+            promised, gained = system.gain(d), problem.value(found) - value
+            if gained >= _WORTH * promised - blur:
+                short = np.ptp(d) <= _SHORT * system.epsilon
+                good = short and gained >= _GOOD * promised - blur
+                return found, _eased(damping) if good else damping
+            used = found.iterations
+        damping = max(damping * _FACTOR, _LEAST)
+    return problem.at(scaling.step(problem, state, system.epsilon), system.epsilon, used), _LEAST
+
+
+def _eased(damping: float) -> float:
+    return damping / _FACTOR if damping > _LEAST / _FACTOR**2 else 0.0
+
+
+def _system(problem: scaling.Problem, state: scaling.State, epsilon: float) -> _System | None:
+    """Of Newton's step; None where it does not fit, or a column's mass underflowed."""
+    if np.any(state.columns[problem.b > 0] <= 0):
+        return None
+    root = problem.root(state, epsilon, _DROPPED * min(1.0, problem.error(state)), _MEMORY)
+    if root is None:
+        return None
+    if root.nnz > _DENSE * np.prod(root.shape) and 8 * np.prod(root.shape) <= _MEMORY:
+        root = root.toarray()
+    product = None
+    if len(problem.b) <= _FACTORISED:
+        squares = root.T @ root
+        product = squares.toarray() if sparse.issparse(squares) else squares
+    return _System(root, product, state.columns, problem.b - state.columns, epsilon)
+
+
+def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:
+    """The solution of the damped system, None where it fails.
+
+    Adding a constant to g changes nothing, so without damping the system is singular that way; a
+    product of the columns' masses, added, closes it and changes d by that constant only.
+    """
+    diagonal = system.columns * (1 + damping + _RIDGE) + _TINY
+    if system.product is not None:
+        matrix = np.outer(system.columns, system.columns)
+        matrix -= system.product
+        matrix[np.diag_indices(len(diagonal))] += diagonal
+        try:
+            factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        except linalg.LinAlgError:
+            return None
+        return system.epsilon * linalg.cho_solve(factor, system.slack, check_finite=False)
+
+    def times(v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return diagonal * v - system.root.T @ (system.root @ v)
+
+    shape = (len(diagonal), len(diagonal))
+    operator = iterative.LinearOperator(shape, matvec=times, dtype=np.float64)
+    jacobi = iterative.LinearOperator(shape, matvec=lambda v: v / diagonal, dtype=np.float64)
+    rtol = min(_LOOSE, float(np.abs(system.slack).sum()))
+    d, _ = iterative.cg(operator, system.slack, rtol=rtol, maxiter=_GRADIENTS, M=jacobi)
+    return system.epsilon * d

@@ -1,0 +1,230 @@
+"""Sinkhorn's iteration in the log domain (Cuturi 2013), with epsilon scaling."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from tamis.selectors.transport import costs, masses, sweeps
+from tamis.selectors.transport.solution import Solution
+
+# Of Schmitzer (2019, §3.2), who halves; measured here at 1e-3 of the range, 4 saves a third.
+_SHRINK = 4.0
+# A level is left when its coupling is about right: the next one moves the potentials anyway.
+_COARSE, _COARSE_STEPS = 0.05, 20
+# Below this a column's mass is made of numbers that underflowed.
+_LOST = 1e-25
+
+
+class State(NamedTuple):
+    """Where an iteration stands.
+
+    Attributes:
+      g: Shape (m,).
+      f: Shape (n,), the soft c-transform of g.
+      columns: Shape (m,), the column marginal of the coupling.
+      iterations: Passes so far.
+    """
+
+    g: NDArray[np.float64]
+    f: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    iterations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Probabilities and a cost.
+
+    Attributes:
+      a: Shape (n,), sum 1.
+      b: Shape (m,), sum 1.
+      cost: Shape (n, m).
+    """
+
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    cost: costs.Cost
+
+    def at(self, g: NDArray[np.float64], epsilon: float, before: int = 0) -> State:
+        """The state at g: one pass."""
+        swept = sweeps.sweep(self.cost, g, b=self.b, epsilon=epsilon, weights=self.a)
+        return State(g, swept.f, swept.columns[0], before + 1)
+
+    def dear(self, state: State, epsilon: float) -> NDArray[np.float64]:
+        """The soft c-transform of f, shape (m,): one pass in the log domain."""
+        return sweeps.softmin(self.cost.transposed(), state.f, self.a, epsilon)
+
+    def error(self, state: State) -> float:
+        """L1 error of the column marginal."""
+        return float(np.abs(state.columns - self.b).sum())
+
+    def root(
+        self, state: State, epsilon: float, dropped: float, memory: int
+    ) -> sparse.csr_array | None:
+        """diag(a)^(-1/2) P without small entries of sum `dropped`; None above `memory` bytes."""
+        n, m = self.cost.shape
+        blocks, room, step = [], memory, costs.block_rows(self.cost)
+        with np.errstate(divide="ignore"):
+            shift = state.g / epsilon + np.log(self.b)
+        for start in range(0, n, step):
+            part = slice(start, start + step)
+            block = self.cost.rows(part, -1 / epsilon).astype(np.float64)
+            block += shift
+            block += state.f[part, None] / epsilon
+            np.exp(block, out=block)
+            a = self.a[part, None]
+            block[block * a < dropped / (n * m)] = 0
+            block *= np.sqrt(a)
+            blocks.append(sparse.csr_array(block))
+            room -= 12 * blocks[-1].nnz
+            if room < 0:
+                return None
+        return sparse.vstack(blocks, format="csr")
+
+    def value(self, state: State) -> float:
+        """The dual objective; at the soft c-transform it has no further term."""
+        return float(self.a @ state.f + self.b @ state.g)
+
+
+def sinkhorn(
+    a: ArrayLike,
+    b: ArrayLike,
+    cost: ArrayLike | costs.Cost,
+    epsilon: float,
+    *,
+    f: ArrayLike | None = None,
+    g: ArrayLike | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 10_000,
+) -> Solution:
+    """Entropic transport by Sinkhorn's iteration.
+
+    One pass over the cost an iteration: f is the soft c-transform of g, and the columns' masses,
+    which come with it, correct g. Epsilon falls from the range of the cost by factors of 4
+    (Schmitzer 2019, §3.2) unless f or g is given to start from. Time O(n m) an iteration, memory
+    O(n + m) and a block beside the cost. For tolerances below 1e-4, or epsilon below a hundredth
+    of the range, `sinkhorn_newton` is far faster.
+
+    Args:
+      a: Shape (n,), masses of the source rows; zeros are fine.
+      b: Shape (m,), masses of the target rows, of the same total.
+      cost: Shape (n, m), or `transport.points(x, y)`.
+      epsilon: Regularisation, in the units of the cost.
+      f: Shape (n,), a warm start, used where there is no g.
+      g: Shape (m,), a warm start.
+      tolerance: L1 error of the column marginal, as a share of the mass. In float32 about 1e-6
+        is reached.
+      max_iterations: Passes over the cost; `.converged` says whether they were enough.
+
+    Raises:
+      SchemaError: shapes disagree, totals differ, or a value is not finite.
+      ConfigError: epsilon is not above 0.
+
+    >>> solved = sinkhorn([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], 0.1)
+    >>> round(solved.transport, 6)
+    4.5e-05
+    """
+    problem, mass = normalised(a, b, cost)
+    epsilon = masses.positive(epsilon)
+    start = warm_start(problem, f, g, epsilon)
+    before = 0
+    if start is None:
+        start, before = scaled(problem, epsilon, max_iterations)
+    state = iterate(problem, start, epsilon, tolerance, max_iterations, before)
+    return solution(problem, state, epsilon, mass, tolerance)
+
+
+def normalised(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> tuple[Problem, float]:
+    """The problem of probabilities, and the mass it was divided by."""
+    known = costs.of(cost)
+    left, right = masses.balanced(a, b, known.shape)
+    mass = float(left.sum())
+    return Problem(left / mass, right / mass, known), mass
+
+
+def warm_start(
+    problem: Problem, f: ArrayLike | None, g: ArrayLike | None, epsilon: float
+) -> NDArray[np.float64] | None:
+    """The g to start from: as given, else the soft c-transform of f, else None."""
+    if g is not None:
+        return costs.vector(g, problem.cost.shape[1], "g")
+    if f is None:
+        return None
+    given = costs.vector(f, problem.cost.shape[0], "f")
+    return sweeps.softmin(problem.cost.transposed(), given, problem.a, epsilon)
+
+
+def levels(problem: Problem, epsilon: float) -> list[float]:
+    """Regularisations above epsilon to pass through, largest first."""
+    low, high = problem.cost.range
+    count = int(np.ceil(np.log(max((high - low) / epsilon, 1)) / np.log(_SHRINK)))
+    return [epsilon * _SHRINK**i for i in range(count, 0, -1)]
+
+
+def scaled(problem: Problem, epsilon: float, most: int) -> tuple[NDArray[np.float64], int]:
+    """A g to start from, by way of larger regularisations; and the passes it took."""
+    g, used = np.zeros(problem.cost.shape[1]), 0
+    for level in levels(problem, epsilon):
+        allowed = min(used + _COARSE_STEPS, most)
+        state = iterate(problem, g, level, _COARSE, allowed, used)
+        g, used = step(problem, state, level), state.iterations
+    return g, used
+
+
+def iterate(
+    problem: Problem,
+    g: NDArray[np.float64],
+    epsilon: float,
+    tolerance: float,
+    most: int,
+    before: int = 0,
+) -> State:
+    """Sinkhorn steps from g until the marginal is met or `most` passes were made."""
+    state = problem.at(g, epsilon, before)
+    while problem.error(state) > tolerance and state.iterations < most:
+        state = problem.at(step(problem, state, epsilon), epsilon, state.iterations)
+    return state
+
+
+def step(problem: Problem, state: State, epsilon: float) -> NDArray[np.float64]:
+    """The next g: columns that got too little become cheaper.
+
+    A column whose mass underflowed says only that it is far too dear; then g is the soft
+    c-transform of f, a pass in the log domain.
+    """
+    has = problem.b > 0
+    if np.any(state.columns[has] <= _LOST * problem.b[has]):
+        return problem.dear(state, epsilon)
+    g = state.g.copy()
+    g[has] += epsilon * np.log(problem.b[has] / state.columns[has])
+    return g
+
+
+def solution(
+    problem: Problem, state: State, epsilon: float, mass: float, tolerance: float, newton: int = 0
+) -> Solution:
+    """The answer at a state, for the masses that were given."""
+    return Solution(
+        f=state.f,
+        g=complete(problem, state, epsilon),
+        value=problem.value(state) * mass,
+        iterations=state.iterations,
+        newton=newton,
+        marginal_error=problem.error(state),
+        converged=problem.error(state) <= tolerance,
+        a=problem.a * mass,
+        b=problem.b * mass,
+        cost=problem.cost,
+        epsilon=epsilon,
+    )
+
+
+def complete(problem: Problem, state: State, epsilon: float) -> NDArray[np.float64]:
+    """g, with the soft c-transform of f where a column has no mass."""
+    none = problem.b == 0
+    if not none.any():
+        return state.g
+    return np.where(none, problem.dear(state, epsilon), state.g)

@@ -1,0 +1,184 @@
+"""Exact transport, by whichever well-kept library is fastest for the problem at hand."""
+
+import importlib.util
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, sparse
+
+from tamis import errors
+from tamis.selectors.transport import costs, masses
+from tamis.selectors.transport.newton import sinkhorn_newton
+
+_ROUNDS, _TINY = 200, 1e-10
+# Where HiGHS begins: cells within some epsilons of those that a small epsilon uses.
+_NEAR, _CELLS = 1e-3, 8
+
+
+class Exact(NamedTuple):
+    """The solution of min_P <C, P> with marginals a and b.
+
+    Attributes:
+      f: Shape (n,), dual potentials: f_i + g_j <= C_ij, with equality where P_ij > 0.
+      g: Shape (m,).
+      value: <C, P> = <a, f> + <b, g>.
+      coupling: Shape (n, m), sparse: at most n + m - 1 entries.
+      method: Which library solved it.
+    """
+
+    f: NDArray[np.float64]
+    g: NDArray[np.float64]
+    value: float
+    coupling: sparse.coo_array
+    method: str
+
+
+def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
+    """Unregularised transport.
+
+    POT's network simplex (Bonneel et al. 2011), where POT is installed (`tamis[transport]`): it
+    is the fastest at most sizes measured (benchmarks/README.md). Without it, equal masses on
+    equally many rows go to scipy's assignment (Crouse 2016) and all others to HiGHS, on a few
+    cells at first, those near an entropic coupling, and on more until no reduced cost is
+    negative. Time about O(n^2.5), memory O(n m) float64; for 10,000 rows and more see
+    `transport.approximate`.
+
+    Args:
+      a: Shape (n,), masses; zeros are fine.
+      b: Shape (m,), of the same total.
+      cost: Shape (n, m), or `transport.points`.
+
+    Raises:
+      SchemaError: shapes disagree, totals differ, or a value is not finite.
+      RunnerError: the library gave up.
+    """
+    known = costs.of(cost)
+    left, right = masses.balanced(a, b, known.shape)
+    rows, columns = np.flatnonzero(left), np.flatnonzero(right)
+    whole = known.rows(slice(None)).astype(np.float64)
+    matrix = (
+        whole
+        if len(rows) == len(left) and len(columns) == len(right)
+        else whole[np.ix_(rows, columns)]
+    )
+    coupling, g, method = _solved(left[rows], right[columns], matrix)
+    f = (matrix - g).min(axis=1)  # exact, where a library leaves rounding
+    value = float(matrix[coupling.row, coupling.col] @ coupling.data)
+    coupling = sparse.coo_array(
+        (coupling.data, (rows[coupling.row], columns[coupling.col])), shape=known.shape
+    )
+    return Exact(*_everywhere(whole, f, g, rows, columns), value, coupling, method)
+
+
+def _solved(
+    a: NDArray[np.float64], b: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
+    """The coupling, g, and who found them."""
+    if importlib.util.find_spec("ot"):
+        return _network(a, b, cost)
+    if len(a) == len(b) and np.ptp(a) <= 1e-12 * a[0] and np.ptp(b) <= 1e-12 * b[0]:
+        return _assignment(a, b, cost)
+    return _generated(a, b, cost)
+
+
+def _everywhere(
+    cost: NDArray[np.float64],
+    f: NDArray[np.float64],
+    g: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Potentials of rows and columns without mass too: as large as the others allow."""
+    if len(rows) < len(cost):
+        every = (cost[:, columns] - g).min(axis=1)
+        every[rows] = f
+        f = every
+    if len(columns) < cost.shape[1]:
+        every = (cost - f[:, None]).min(axis=0)
+        every[columns] = g
+        g = every
+    return f, g
+
+
+def _network(
+    a: NDArray[np.float64], b: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
+    import ot
+
+    coupling, log = ot.emd(a, b, cost, numItermax=100_000_000, log=True)
+    if log["warning"]:
+        raise errors.RunnerError(
+            "POT's network simplex gave up",
+            why=str(log["warning"]),
+            remedy="report the problem; transport.approximate has a certificate of its own",
+        )
+    return sparse.coo_array(coupling), np.asarray(log["v"], np.float64), "ot.emd"
+
+
+def _assignment(
+    a: NDArray[np.float64], _: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
+    row, column = optimize.linear_sum_assignment(cost)
+    coupling = sparse.coo_array((a[row], (row, column)), shape=cost.shape)
+    return coupling, _shortest(cost, column), "scipy.optimize.linear_sum_assignment"
+
+
+def _shortest(cost: NDArray[np.float64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The g of an optimal assignment: shortest paths from no column to each (Bellman-Ford).
+
+    Along row i, column j costs C_ij - C_i,sigma(i) more than the column it has. There is no
+    negative circle at an optimum, so at most n rounds of O(n^2), in practice a few dozen.
+    """
+    n = len(cost)
+    more = cost[np.argsort(column)]  # row j: the row that has column j
+    more = more - np.diagonal(more)[:, None]  # from the column it has to every other
+    g = np.zeros(n)
+    for _ in range(n):
+        shorter = np.minimum(g, (g[:, None] + more).min(axis=0))
+        if np.all(shorter >= g - 1e-15 * np.abs(cost).max()):
+            break
+        g = shorter
+    return g
+
+
+def _generated(
+    a: NDArray[np.float64], b: NDArray[np.float64], cost: NDArray[np.float64]
+) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
+    """HiGHS on the columns that matter (Dantzig & Wolfe 1960)."""
+    n, m = cost.shape
+    # HiGHS's tolerances are absolute: masses of about 1 and costs up to 1.
+    mass, price = a.sum() / max(n, m), max(float(np.abs(cost).max()), 1e-300)
+    near = sinkhorn_newton(a, b, cost, _NEAR * price, tolerance=_NEAR)
+    active = _corner(a, b) | (cost - near.f[:, None] - near.g < _CELLS * _NEAR * price)
+    for _ in range(_ROUNDS):
+        i, j = np.nonzero(active)
+        ends = np.concatenate([i, n + j])
+        ones = np.ones(len(ends))
+        meets = sparse.csr_array((ones, (ends, np.tile(np.arange(len(i)), 2))), (n + m, len(i)))
+        ends = np.concatenate([a, b]) / mass
+        solved = optimize.linprog(cost[i, j] / price, A_eq=meets, b_eq=ends, method="highs")
+        if solved.status != 0:
+            raise errors.RunnerError(f"HiGHS gave up: {solved.message}", remedy="install POT")
+        f, g = np.split(solved.eqlin.marginals * price, [n])
+        reduced = cost - f[:, None] - g
+        wrong = (reduced < -_TINY * price) & ~active
+        if not wrong.any():
+            break
+        active |= wrong & (reduced <= np.minimum(reduced.min(axis=1)[:, None] / 2, 0))
+    some = solved.x > 0
+    return (
+        sparse.coo_array((solved.x[some] * mass, (i[some], j[some])), shape=cost.shape),
+        g,
+        "HiGHS",
+    )
+
+
+def _corner(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Cells of the north-west corner rule: the problem on them has a solution."""
+    levels = np.union1d(np.cumsum(a), np.cumsum(b))
+    cells = np.zeros((len(a), len(b)), bool)
+    i = np.minimum(np.searchsorted(np.cumsum(a), levels), len(a) - 1)
+    j = np.minimum(np.searchsorted(np.cumsum(b), levels), len(b) - 1)
+    cells[i, j] = True
+    return cells
