@@ -39,8 +39,11 @@ def test_the_scorer_of_the_contributing_guide_satisfies_the_laws(tmp_path, monke
 
 
 def test_the_run_file_of_the_readme_is_valid():
-    (snippet,) = blocks("README.md", "yaml")
-    assert runfile.parse(snippet, "README.md").plan.budgets == [10_000, 1_000_000]
+    whole, terms = blocks("README.md", "yaml")
+    assert runfile.parse(whole, "README.md").plan.budgets == [10_000, 1_000_000]
+    changed = {**yaml.safe_load(whole), **yaml.safe_load(terms)}
+    planned = runfile.parse(yaml.safe_dump(changed), "README.md").plan
+    assert planned.terms.shares == {"news": (0.3, 0.3), "forum": (0.0, 0.5)}
 
 
 def test_every_command_in_the_readme_exists():

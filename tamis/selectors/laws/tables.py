@@ -143,4 +143,5 @@ def _regression(table: pa.Table, seed: int) -> runs.LinearFit:
         )
     model = MixtureRegression.fit(cells.weights, cells.error, seed=seed)
     missed = model.predict(cells.weights) - cells.error
-    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), model.warnings)
+    said = (*cells.warnings, *model.warnings)
+    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), said)
