@@ -91,7 +91,7 @@ def descended(
 ) -> tuple[scaling.State, int]:
     """By way of larger regularisations; also how many passes were Newton's."""
     g, used, newton = np.zeros(len(problem.b)), 0, 0
-    for larger in scaling.levels(problem, epsilon):
+    for larger in scaling.levels(problem.cost.range, epsilon):
         state, steps = level(problem, g, larger, _COARSE, most, used)
         g, used, newton = state.g, state.iterations, newton + steps
     state, steps = level(problem, g, epsilon, tolerance, most, used)
