@@ -1,12 +1,13 @@
 """Predict the loss of unseen mixtures from few runs: linear, LightGBM and ours on RegMix's runs.
 
-    python -m benchmarks.mixtures [--data ../shared/data] [--subsets 4] [--target pile_cc]
+    python -m benchmarks.mixtures [--data ../shared/data] [--subsets 10] [--target pile_cc] [--mean]
 
 Reads the 512 + 256 runs of a 1M-parameter model over 17 domains that Liu et al. (2024) published
 (sail-sg/regmix). Prints Spearman on the 256 test mixtures from the first n training runs and, after
-the slash, the mean over random subsets of n; for the target's loss and for the mean of all losses
-(ours: one regression per loss, averaged). LightGBM, an optional import, has RegMix's settings
-(gbdt, 1000 rounds at 0.01), with its published early stopping on the test set ("stopped") or none.
+the slash, the mean over random subsets of n and its standard error; for the target's loss and, if
+asked, for the mean of all losses (ours: one regression per loss, averaged). LightGBM, an optional
+import, has RegMix's settings (gbdt, 1000 rounds at 0.01), with its published early stopping on the
+test set ("stopped") or none.
 """
 
 import argparse
@@ -52,13 +53,15 @@ Predictor = Callable[[Floats, Floats, Runs, list[int]], Floats]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--subsets", type=int, default=4)
+    parser.add_argument("--subsets", type=int, default=10)
     parser.add_argument("--target", default="pile_cc", help="part of the loss's name")
+    parser.add_argument("--mean", action="store_true", help="also rank by the mean of all losses")
     args = parser.parse_args()
     train, test = read(args.data, "train"), read(args.data, "test")
     (column,) = [i for i, name in enumerate(train.names) if args.target in name]
-    print(f"{'loss':<8} {'predictor':<18}" + "".join(f"{n:>15}" for n in SIZES))
-    for label, pick in ((args.target, [column]), ("mean", list(range(len(train.names))))):
+    print(f"{'loss':<8} {'predictor':<18}" + "".join(f"{n:>22}" for n in SIZES))
+    every = [("mean", list(range(len(train.names))))] if args.mean else []
+    for label, pick in [(args.target, [column]), *every]:
         for name, predictor in predictors().items():
             row(f"{label:<8} {name:<18}", predictor, train, test, pick, args.subsets)
         row(f"{label:<8} {'ours':<18}", ours, train, test, pick, args.subsets)
@@ -103,8 +106,12 @@ def row(
             )
             for s in sets
         ]
-        cells.append(f"{rho[0]:.4f}" + (f" / {np.mean(rho[1:]):.4f}" if rho[1:] else ""))
-    print(label + "".join(f"{c:>16}" for c in cells), flush=True)
+        cells.append(f"{rho[0]:.4f}" + (f" / {_mean(rho[1:])}" if rho[2:] else ""))
+    print(label + "".join(f"{c:>22}" for c in cells), flush=True)
+
+
+def _mean(rho: list[float]) -> str:
+    return f"{np.mean(rho):.4f} ±{np.std(rho, ddof=1) / np.sqrt(len(rho)):.4f}"
 
 
 def spearman(predicted: Floats, loss: Floats) -> float:
@@ -150,14 +157,14 @@ def ours(weights: Floats, losses: Floats, test: Runs, pick: list[int]) -> Floats
 
 
 def coverage(train: Runs, test: Runs) -> None:
-    """Share of all test losses inside 90 % intervals, and seconds per fit."""
+    """Share of all test losses inside 90 % intervals, and processor seconds per fit."""
     for n in SIZES:
-        inside, start = [], time.perf_counter()
+        inside, start = [], time.process_time()
         for j in range(len(train.names)):
             fit = mixture_regression.MixtureRegression.fit(train.weights[:n], train.losses[:n, j])
             low, high = fit.interval(test.weights)
             inside.append(((low <= test.losses[:, j]) & (test.losses[:, j] <= high)).mean())
-        seconds = (time.perf_counter() - start) / len(inside)
+        seconds = (time.process_time() - start) / len(inside)
         print(f"{n:>4} runs: 90 % intervals cover {np.mean(inside):.3f}, {seconds:.2f} s a fit")
 
 

@@ -27,6 +27,7 @@ from tamis.selectors.laws.runs import Runs
 FILE = "repetition_runs_small.csv"
 CUTOFF = 3e19  # FLOPs, 6 N D
 MANY = 100  # epochs
+PUBLISHED, OURS = "published", "Memorisation (ours)"
 
 Predict = Callable[[Runs], NDArray[np.float64]]
 
@@ -59,8 +60,8 @@ def laws() -> Mapping[str, Callable[[Runs], Predict]]:
         "published, R* only": lambda runs: _of(
             DataConstrained.fit(runs, frozen=early, resamples=0)
         ),
-        "published": lambda runs: _of(DataConstrained.fit(runs, resamples=0)),
-        "Memorisation (ours)": lambda runs: _of(Memorisation.fit(runs, resamples=0)),
+        PUBLISHED: lambda runs: _of(DataConstrained.fit(runs, resamples=0)),
+        OURS: lambda runs: _of(Memorisation.fit(runs, resamples=0)),
     }
 
 
@@ -100,29 +101,44 @@ def table(runs: Runs) -> dict[str, NDArray[np.float64]]:
 
 
 def splits(runs: Runs) -> dict[str, NDArray[np.bool_]]:
-    """What is fitted; the rest is predicted."""
-    compute = {f"below {c:.0e} FLOPs": runs.flops < c for c in (3e18, 1e19, 3e19, 1e20)}
-    sizes = {f"below {n:.2g} params": runs.params < n for n in (6e8, 1e9, 2.5e9)}
+    """What is fitted; the rest, larger in one way or another, is predicted."""
+    below = {
+        f"below {edge:.2g} {unit}": values < edge
+        for unit, values, edges in (
+            ("FLOPs", runs.flops, (3e18, 1e19, 2e19, 3e19, 5e19, 1e20, 2e20)),
+            ("params", runs.params, (2.5e8, 6e8, 1e9, 1.3e9, 2.5e9)),
+            ("tokens", runs.tokens, (5e9, 1e10, 2e10, 5e10, 9e10, 1.7e11)),
+            ("epochs", runs.epochs, (20, 40, 80, 160, 400)),
+        )
+        for edge in edges
+    }
     rows = {
         "without U = 4e8": runs.unique != 4e8,
         "U below 1e9": runs.unique < 1e9,
         "U to 4e8, below 3e19": (runs.unique <= 4e8) & (runs.flops < CUTOFF),
+        "U above 1e8": runs.unique > 1e8,
         "everything (in sample)": runs.flops > 0,
     }
-    return compute | sizes | rows
+    return below | rows
 
 
 def print_splits(runs: Runs) -> None:
-    """Log-RMSE of every law on every split."""
+    """Log-RMSE of every law on every split, and ours over the published law's."""
     fitters = laws()
     print("\nlog-RMSE of what was held out\n")
     heads = [f"{name.split(', ')[-1][:12]:>14}" for name in fitters]
-    print(f"{'fitted on':24}{'runs':>6}{'held':>6}" + "".join(heads))
+    print(f"{'fitted on':24}{'runs':>6}{'held':>6}" + "".join(heads) + f"{'ratio':>8}")
+    ratios = []
     for name, mask in splits(runs).items():
         held = runs.where(~mask if (~mask).any() else mask)
-        errors = [scores(law(runs.where(mask)), held)[0] for law in fitters.values()]
+        errors = {law: scores(fit(runs.where(mask)), held)[0] for law, fit in fitters.items()}
+        ratio = errors[OURS] / errors[PUBLISHED]
+        if not mask.all():
+            ratios.append(ratio)
         line = f"{name:24}{mask.sum():6}{len(held):6}"
-        print(line + "".join(f"{e:14.3f}" for e in errors), flush=True)
+        print(line + "".join(f"{e:14.3f}" for e in errors.values()) + f"{ratio:8.2f}", flush=True)
+    mean = np.exp(np.mean(np.log(ratios)))
+    print(f"ratio of {len(ratios)} splits: geometric mean {mean:.2f}, worst {max(ratios):.2f}")
 
 
 def scores(predict: Predict, runs: Runs) -> tuple[float, float]:

@@ -1,6 +1,8 @@
 """Fitted arrays and documents by path: arrays never travel inside a DoFn or a closure."""
 
 import io
+import zipfile
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -31,6 +33,29 @@ def read(url: str) -> NDArray:
             return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
         return np.load(io.BytesIO(storage.read_bytes(url)), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
+        raise errors.ArtifactError(
+            "artifact is damaged", where=url, why=str(error), remedy="delete it and run again"
+        ) from error
+
+
+def write_all(url: str, **arrays: NDArray) -> None:
+    """Save arrays by name as one `.npz`, whole or not at all."""
+    sink = io.BytesIO()
+    np.savez(sink, allow_pickle=False, **arrays)
+    storage.write_atomic(url, sink.getvalue())
+
+
+def read_all(url: str, names: Sequence[str]) -> tuple[NDArray, ...]:
+    """The arrays of those names at `url`.
+
+    Raises:
+      ArtifactError: the file or one of the arrays is missing or damaged.
+    """
+    _exists(url)
+    try:
+        with np.load(io.BytesIO(storage.read_bytes(url)), allow_pickle=False) as saved:
+            return tuple(saved[name] for name in names)
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise errors.ArtifactError(
             "artifact is damaged", where=url, why=str(error), remedy="delete it and run again"
         ) from error

@@ -7,7 +7,9 @@ winner is chosen from those numbers. The error bound is rigorous, so the answer 
 a float64 scan.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import NamedTuple, TypeVar
 
 import faiss
 import numpy as np
@@ -15,8 +17,10 @@ from numpy.typing import NDArray
 
 # faiss returns this many; a row with more near-ties (copies in `y`) takes the slow exact path.
 _CANDIDATES = 4
-_ROWS = 8_192
+_ROWS = 2_048
 _PAIR_BYTES = 64 << 20
+
+R = TypeVar("R")
 
 
 class Nearest(NamedTuple):
@@ -50,10 +54,29 @@ def nearest(x: NDArray[np.float32], y: NDArray[np.float32]) -> Nearest:
     index = faiss.IndexFlatIP(y.shape[1])
     index.add(np.ascontiguousarray(exact, np.float32))
     found = Nearest(np.empty(len(x), np.int32), np.empty(len(x), np.float32))
-    for start in range(0, len(x), _ROWS):
-        part = slice(start, start + _ROWS)
+
+    def fill(part: slice) -> None:
         found.neighbour[part], found.cosine[part] = _block(unit(x[part]), exact, index)
+
+    for _ in in_blocks(fill, len(x), _ROWS):
+        pass
     return found
+
+
+def in_blocks(work: Callable[[slice], R], n: int, rows: int) -> Iterator[R]:
+    """`work` of each block of `rows` rows below `n`, in order, on the threads OpenMP may use.
+
+    Each block is a product on one thread, so its bits depend on neither the machine's cores nor
+    the other blocks; blocks, not products, are shared out. Order `rows` so that a block is small:
+    a few results wait for the first.
+    """
+    parts = [slice(i, min(i + rows, n)) for i in range(0, n, rows)]
+    threads = min(faiss.omp_get_max_threads(), len(parts)) or 1
+    # OpenMP's setting belongs to the thread, so no other worker slows down.
+    with futures.ThreadPoolExecutor(
+        threads, initializer=faiss.omp_set_num_threads, initargs=(1,)
+    ) as pool:
+        yield from pool.map(work, parts)
 
 
 def unit(x: NDArray) -> NDArray[np.float64]:
@@ -78,15 +101,16 @@ def row_dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
 
 def _block(x: NDArray[np.float64], y: NDArray[np.float64], index: faiss.Index) -> Nearest:
     """The answer for one block of unit rows."""
-    narrow = np.ascontiguousarray(x, np.float32)
     count = min(_CANDIDATES, len(y))
-    score, column = index.search(narrow, count)  # (n, count), best first
-    close = score >= score[:, :1] - _margin(x.shape[1], 2.0**-24)
-    crowded = close[:, -1].copy() if count < len(y) else np.zeros(len(x), bool)
-    close[crowded] = False
-    close[crowded, 0] = True  # keeps one pair a row; answered again below
-    row, place = np.nonzero(close)
-    answer = _best(x, y, row, column[row, place])
+    score, column = index.search(np.ascontiguousarray(x, np.float32), count)  # best first
+    close = score >= score[:, :1] - _margin(x.shape[1], 2.0**-24)  # (n, count)
+    cosine = np.clip(row_dot(x, y[column[:, 0]]), -1.0, 1.0)
+    answer = Nearest(column[:, 0].astype(np.int32), cosine.astype(np.float32))
+    ties = close.sum(axis=1)
+    crowded = (ties == count) & (count < len(y))
+    few = np.flatnonzero((ties > 1) & ~crowded)
+    row, place = np.nonzero(close[few])
+    answer.neighbour[few], answer.cosine[few] = _best(x[few], y, row, column[few[row], place])
     _answer_crowded(np.flatnonzero(crowded), x, y, answer)
     return answer
 

@@ -1,8 +1,10 @@
 """Read a run file. Every error names file:line:column, the bad value and the nearest valid key."""
 
+import contextlib
 import difflib
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydantic
@@ -55,7 +57,7 @@ def parse(text: str, name: str = "<string>") -> config.Run:
         checked = config.Run.model_validate(document)
     except pydantic.ValidationError as error:
         raise _explain(error, node, name) from None
-    _check_scorers(checked, node, name)
+    _check_nouns(checked, node, name)
     own = checked.plan.measurements
     if own and not storage.exists(own):
         raise errors.ConfigError(
@@ -66,22 +68,37 @@ def parse(text: str, name: str = "<string>") -> config.Run:
     return checked
 
 
-def _check_scorers(document: config.Run, node: yaml.Node, name: str) -> None:
-    """Find a scorer or option that is not there before anything has been run."""
+def _check_nouns(document: config.Run, node: yaml.Node, name: str) -> None:
+    """Find a scorer, selector or option that is not there before anything has been run."""
     from tamis import scorers  # numpy, pyarrow and faiss: not for a typo in a section above
+    from tamis.selectors import registry
 
     for scorer, options in document.score.items():
-        try:
+        with _placed(node, name, ("score", scorer), options):
             scorers.build(scorer, options)
-        except errors.ConfigError as error:
-            option = next((o for o in options if f".{o}'" in error.what), None)
-            loc = ("score", scorer, *([option] if option else []))
-            raise errors.ConfigError(
-                error.what,
-                where=_where(_mark(node, loc), name),
-                why=error.why,
-                remedy=error.remedy,
-            ) from error
+    chosen = document.select
+    if chosen.selector:
+        with _placed(node, name, ("select", "options"), chosen.options, ("select", "selector")):
+            registry.build(chosen.selector, chosen.options)
+
+
+@contextlib.contextmanager
+def _placed(
+    node: yaml.Node,
+    name: str,
+    loc: tuple[str, ...],
+    options: dict,
+    otherwise: tuple[str, ...] = (),
+) -> Iterator[None]:
+    """Say where in the file an error is: at the option of `loc` that it names, or at the noun."""
+    try:
+        yield
+    except errors.ConfigError as error:
+        option = next((o for o in options if f".{o}'" in error.what), None)
+        at = (*loc, option) if option else otherwise or loc
+        raise errors.ConfigError(
+            error.what, where=_where(_mark(node, at), name), why=error.why, remedy=error.remedy
+        ) from error
 
 
 def json_schema() -> dict:

@@ -53,10 +53,11 @@ def priority(uids: NDArray[np.uint64], seed: int, *key: object) -> NDArray[np.ui
       Shape (n,) uint64.
     """
     salt = np.frombuffer(digest(seed, *key), np.uint64)
-    return _mix(_mix(uids[:, 0] ^ salt[0]) ^ uids[:, 1] ^ salt[1])
+    return mix(mix(uids[:, 0] ^ salt[0]) ^ uids[:, 1] ^ salt[1])
 
 
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The splitmix64 finaliser: a bijection of u64 that makes neighbours unlike."""
     with np.errstate(over="ignore"):
         z = z + _GOLDEN
         z = (z ^ (z >> np.uint64(30))) * _MIX[0]

@@ -32,7 +32,7 @@ embed:
 cluster: {{}}               # k: 1000, iterations: 20
 
 score:                    # higher = keep
-  prototypes: {{keep: easy}} # distance to the k-means centroid (Sorscher et al. 2022); or: hard
+  prototypes: {{keep: easy}} # near its k-means centroid (Sorscher et al. 2022); or: hard, theory
 {lexical}
 tier:
   by: prototypes          # or weights: {{prototypes: 1, lexical: 1}}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import tamis
 from tamis import cli, runfile
+from tamis.selectors import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(tamis.__path__, "tamis."))
@@ -38,8 +39,11 @@ def test_the_scorer_of_the_contributing_guide_satisfies_the_laws(tmp_path, monke
 
 
 def test_the_run_file_of_the_readme_is_valid():
-    (snippet,) = blocks("README.md", "yaml")
-    assert runfile.parse(snippet, "README.md").plan.budgets == [10_000, 1_000_000]
+    whole, terms = blocks("README.md", "yaml")
+    assert runfile.parse(whole, "README.md").plan.budgets == [10_000, 1_000_000]
+    changed = {**yaml.safe_load(whole), **yaml.safe_load(terms)}
+    planned = runfile.parse(yaml.safe_dump(changed), "README.md").plan
+    assert planned.terms.shares == {"news": (0.3, 0.3), "forum": (0.0, 0.5)}
 
 
 def test_every_command_in_the_readme_exists():
@@ -55,6 +59,13 @@ def test_every_name_the_readme_imports_is_there():
         for line in snippet.splitlines():
             if line.startswith(("from tamis", "import tamis")):
                 exec(line, {})
+
+
+def test_every_selector_has_a_row():
+    text = (ROOT / "docs/selectors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert set(registry.SELECTORS) <= set(rows)
+    assert len(rows) == len(set(rows))
 
 
 def test_the_exported_schema_is_the_code_s():

@@ -13,15 +13,26 @@ ROOT = pathlib.Path(tamis.__file__).parent
 HEAVY = {"apache_beam", "torch", "sentence_transformers", "wordllama"}
 # Lower layers first; a module may import its own layer and those below it.
 LAYERS = (
-    {"__init__", "errors", "seeding", "storage"},
+    {"__init__", "errors", "seeding", "storage", "plugins"},
     {"schemas"},
-    {"linalg", "keys", "radix", "folds", "sketch", "artifacts", "clusters", "nearest", "tiers"},
+    {
+        "linalg",
+        "keys",
+        "radix",
+        "folds",
+        "sketch",
+        "artifacts",
+        "clusters",
+        "nearest",
+        "tiers",
+        "geometry",
+    },
     {"sidecars", "ledger", "progress"},
     {"sources", "scorers", "selectors", "embedders"},
     {"pilots", "testing", "loaders", "runfile"},
     {"pipelines"},
     {"report"},
-    {"cli", "terminal", "doctor", "demo", "starter"},
+    {"cli", "terminal", "whatif", "doctor", "demo", "starter"},
 )
 
 

@@ -30,13 +30,15 @@ class SentenceTransformers:
         device = _device(section)
         try:
             self._model: Any = sentence_transformers.SentenceTransformer(
-                _folder(section.model),
+                _folder(section.model, plain=section.pooling == "rds"),
                 device=device,
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
             )
         except Exception as error:  # the library raises whatever its parts raise
             raise _unreadable(section.model, error) from error
+        if section.pooling == "rds":
+            self._model = _position_weighted(self._model, device)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape (n, d). Texts are bucketed by length inside the call, as `encode` does."""
@@ -67,13 +69,34 @@ def _device(section: config.Embed) -> str:
     return "cpu"
 
 
-def _folder(model: str) -> str:
-    """A folder as it is; a name that looks like a path must be one."""
+def _position_weighted(model: Any, device: str) -> Any:  # noqa: ANN401 - a SentenceTransformer
+    """The same transformer, pooled by RDS+ (Ivison et al. 2025, §3.2).
+
+    e = sum_i w_i h_i over the last hidden states, w_i = i / sum_j j: in a causal model later states
+    have seen more. sentence-transformers counts positions from the left of the padded batch, so
+    padding must stand at the right, where the mask takes it out.
+    """
+    import sentence_transformers
+
+    transformer, mean = model[0], model[1]
+    transformer.tokenizer.padding_side = "right"
+    pooling = type(mean)(transformer.auto_model.config.hidden_size, "weightedmean")
+    return sentence_transformers.SentenceTransformer(modules=[transformer, pooling], device=device)
+
+
+def _folder(model: str, *, plain: bool) -> str:
+    """A folder as it is; a name that looks like a path must be one.
+
+    Args:
+      model: Folder or hub id.
+      plain: Whether a transformer alone will do, without modules of sentence-transformers.
+    """
     looks_local = model.startswith((".", "/", "~")) or Path(model).exists()
-    if looks_local and not (Path(model).expanduser() / "modules.json").is_file():
+    needed = "config.json" if plain else "modules.json"
+    if looks_local and not (Path(model).expanduser() / needed).is_file():
         raise errors.ConfigError(
             f"embed.model: {model} is not a sentence-transformers folder",
-            why="it has no modules.json" if Path(model).expanduser().is_dir() else "no such folder",
+            why=f"it has no {needed}" if Path(model).expanduser().is_dir() else "no such folder",
             remedy="give the folder that SentenceTransformer.save wrote, or a hub id",
         )
     return str(Path(model).expanduser()) if looks_local else model

@@ -131,6 +131,53 @@ def train(
     Time is samples x classes x d per run; memory is runs x classes x d, and the rows seen as
     float32 where they fit in `CACHE_BYTES`.
     """
+    *_, (_, w, bias) = _descent(x, labels, orders, classes, learning_rate, batch)
+    return np.concatenate([w, bias], axis=2)
+
+
+def checkpoints(
+    x: NDArray,
+    labels: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    *,
+    classes: int,
+    count: int,
+    learning_rate: float = LEARNING_RATE,
+    batch: int = BATCH,
+) -> NDArray[np.float32]:
+    """Train every run from zero and keep what it knew on the way.
+
+    Args:
+      x: As for `train`, like all others.
+      labels: Shape (n,).
+      orders: Shape (runs, samples).
+      classes: How many classes there are.
+      count: Checkpoints, evenly spaced over the steps; at most as many as there are steps. The
+        last is the trained run.
+      learning_rate: Of the first step.
+      batch: Rows a step.
+
+    Returns:
+      Shape (runs, count, classes, d + 1), the bias last.
+    """
+    steps = -(-orders.shape[1] // batch)
+    if not 1 <= count <= steps:
+        raise ValueError(f"{count} checkpoints of {steps} steps")
+    marks = {steps * (i + 1) // count for i in range(count)}
+    descent = _descent(x, labels, orders, classes, learning_rate, batch)
+    kept = [np.concatenate([w, bias], axis=2) for i, w, bias in descent if i in marks]
+    return np.stack(kept, axis=1)
+
+
+def _descent(
+    x: NDArray,
+    labels: NDArray[np.int64],
+    orders: NDArray[np.int64],
+    classes: int,
+    learning_rate: float,
+    batch: int,
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """Steps done, weights (runs, classes, d) and biases, from none done; updated in place."""
     x, labels, orders = _compact(x, labels, orders)
     runs, samples = orders.shape
     w = np.zeros((runs, classes, x.shape[1]), np.float32)
@@ -138,6 +185,7 @@ def train(
     eye = np.eye(classes, dtype=np.float32)
     scale = np.float32(1 / x.shape[1])
     steps = -(-samples // batch)
+    yield 0, w, bias
     for i in range(steps):
         rows = orders[:, i * batch : (i + 1) * batch]
         seen = x[rows].astype(np.float32, copy=False)  # (runs, batch, d)
@@ -147,7 +195,7 @@ def train(
         slope = p.transpose(0, 2, 1)  # (runs, classes, batch)
         w -= slope @ seen
         bias -= slope.sum(2, keepdims=True) * scale
-    return np.concatenate([w, bias], axis=2)
+        yield i + 1, w, bias
 
 
 def error(

@@ -10,6 +10,7 @@ from tamis.pipelines import (
     dedup,
     embed,
     ingest,
+    pick,
     pilot,
     plan,
     score,
@@ -66,6 +67,7 @@ def run(
 
 def proceed(here: session.Session, stages: tuple[str, ...] = tuple(STAGES)) -> None:
     """Run stages in an open session; a whole chain ends with the balance law."""
+    pick.stages(here)  # a selector that reads what the run has not fails now, not after hours
     for name in stages:
         STAGES[name](here)
     if stages == tuple(STAGES):

@@ -1,4 +1,4 @@
-"""Exact duplicates: rows with one uid, marked on every copy but the first.
+"""Duplicates: rows with one uid, marked on every copy but the first; and near-copies (`near`).
 
 One fold finds the few rows that may have a twin; only these meet in a shuffle.
 """
@@ -12,11 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, sidecars, sketch, storage
-from tamis.pipelines import coders, engine, folding, ingest, session, view
+from tamis.pipelines import coders, engine, folding, groups, ingest, near, pool, session, view
 from tamis.schemas import duplicates, index, shards
 
-VERSION = 2
-DUPLICATES = "tamis.duplicates"
+VERSION = 3
 _SKETCH = "seen-twice.npy"
 _BLOCKS = 64  # keys of the shuffle; a block holds about 1/64 of the rows that may have a twin
 
@@ -32,28 +31,55 @@ _MET = pa.schema(
 
 
 def dedup(run: session.Session) -> None:
-    """Write the duplicate sidecar of every supply shard. The first copy in input order is kept.
+    """Write the duplicate sidecar of every supply shard.
+
+    Of exact copies the first in input order is kept; of near-copies, where `dedup.threshold` asks
+    for them, the row that tiers rate best, ties to the lowest uid.
 
     Raises:
       SchemaError: one id names rows of different content, and copies are to be dropped.
     """
-    inputs = run.digest("dedup", VERSION, run.config.ingest.duplicates, ["ingest"])
-    cut = run.cut("supply")
-    url = storage.join(run.root, duplicates.FOLDER, _SKETCH)
+    section, cut = run.config.dedup, run.cut("supply")
+    alike = section.threshold is not None
+    part = [run.config.ingest.duplicates, *([section.threshold, near.digest(run)] if alike else [])]
+    inputs = run.digest("dedup", VERSION, part, ["ingest"])
+    folder = pool.scratch(run, "dedup")
 
     def build(spans: beam.PCollection) -> object:
-        twice = sketch.Twice(sketch.slots_for(sum(s.rows for s in cut)))
-        (seen,) = folding.fold(run, "seen-twice", twice, (index.UID,), cut)
-        artifacts.write(url, seen)
-        write = Write(run.view(), inputs, tuple(s.name for s in cut))
-        return spans | "dedup" >> Mark(write, url, drop=run.config.ingest.duplicates == "drop")
+        if not alike:
+            return _exact(run, spans, duplicates.FOLDER, inputs)
+        run.execute(lambda p: _exact(run, session.spans(p, cut), duplicates.EXACT, inputs))
+        seen = run.view().having(duplicates.EXACT, inputs)
+        found = groups.decide(run, near.edges(run, seen), folder)
+        return spans | "group" >> beam.ParDo(groups.Write(seen, inputs, found))
 
     def summary(_: object) -> dict:
-        footers = (sidecars.footer(run.root, duplicates.FOLDER, s.name) for s in cut)
-        return {"duplicates": sum(int(f[DUPLICATES]) for f in footers)}
+        footers = [sidecars.footer(run.root, duplicates.FOLDER, s.name) for s in cut]
+        copies = sum(int(f[duplicates.COPIES]) for f in footers)
+        if not alike:
+            return {"duplicates": copies}
+        return {
+            "duplicates": copies,
+            "near": sum(int(f[duplicates.NEAR]) for f in footers),
+            **near.facts(run),
+        }
 
-    run.per_shard("dedup", inputs, (duplicates.FOLDER,), build, cut, summary, together=True)
-    storage.remove_tree(url)
+    folders = (*([duplicates.EXACT] if alike else []), duplicates.FOLDER)
+    run.per_shard("dedup", inputs, folders, build, cut, summary, together=True)
+    storage.remove_tree(folder)
+
+
+def _exact(
+    run: session.Session, spans: beam.PCollection, folder: str, inputs: str
+) -> beam.PCollection:
+    """Spans to sidecars of exact copies."""
+    cut = run.cut("supply")
+    url = storage.join(run.root, "scratch", _SKETCH)
+    twice = sketch.Twice(sketch.slots_for(sum(s.rows for s in cut)))
+    (seen,) = folding.fold(run, "seen-twice", twice, (index.UID,), cut)
+    artifacts.write(url, seen)
+    write = Write(run.view(), folder, inputs, tuple(s.name for s in cut))
+    return spans | "dedup" >> Mark(write, url, drop=run.config.ingest.duplicates == "drop")
 
 
 class Mark(beam.PTransform):
@@ -180,29 +206,23 @@ def _marks(x: NDArray[np.int64]) -> pa.RecordBatch:
 class Write(beam.DoFn):
     """One shard's marks to its sidecar."""
 
-    def __init__(self, seen: view.View, inputs: str, names: tuple[str, ...]) -> None:
-        self.view, self.names, self._inputs = seen, names, inputs
+    def __init__(self, seen: view.View, folder: str, inputs: str, names: tuple[str, ...]) -> None:
+        self.view, self.names, self._folder, self._inputs = seen, names, folder, inputs
 
     def process(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterable[str]:
         with engine.carried():
             ordinal, batches = keyed
             shard = self.names[ordinal]
             marks = pa.Table.from_batches(list(batches))
-            table, found = self._table(self.view.rows(shard), ordinal, marks)
-            facts = {DUPLICATES: str(found)}
-            self.view.commit(duplicates.FOLDER, shard, table, self._inputs, facts)
+            row, of_shard, of_row, count = (c.to_numpy() for c in marks.columns)
+            counts = np.ones(self.view.rows(shard), np.int64)
+            counts[row] = count
+            copy = (of_shard != ordinal) | (of_row != row)
+            kept, alike = (of_shard[copy], of_row[copy]), np.ones(int(copy.sum()), np.float32)
+            table = duplicates.table(counts, row[copy], kept, alike, self.names)
+            facts = {duplicates.COPIES: str(len(alike))}
+            self.view.commit(self._folder, shard, table, self._inputs, facts)
             yield shard
-
-    def _table(self, rows: int, ordinal: int, marks: pa.Table) -> tuple[pa.Table, int]:
-        row, of_shard, of_row, count = (c.to_numpy() for c in marks.columns)
-        counts = np.ones(rows, np.int32)
-        counts[row] = count
-        copy = (of_shard != ordinal) | (of_row != row)
-        names = [f"{self.names[s]}:{r}" for s, r in zip(of_shard[copy], of_row[copy], strict=True)]
-        of = np.full(rows, None, object)
-        of[row[copy]] = names
-        arrays = [pa.array(of, pa.string()), pa.array(counts)]
-        return pa.Table.from_arrays(arrays, schema=duplicates.SCHEMA), int(copy.sum())
 
 
 coders.register()

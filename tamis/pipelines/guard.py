@@ -21,7 +21,14 @@ from tamis.schemas import guard as schema
 from tamis.selectors import thresholdout
 
 # What is made by looking at the target, and so cannot be there before the guard's entry is.
-_SCORERS = ("target_similarity", "transport_potential")
+_SCORERS = (
+    "importance",
+    "influence",
+    "ngram_model",
+    "quality_classifier",
+    "target_similarity",
+    "transport_potential",
+)
 _STAGES = (*(f"score:{name}" for name in _SCORERS), "pilot", "check")
 _FOLDERS = (*(f"scores/{name}" for name in _SCORERS), "pilots", "check")
 
@@ -197,6 +204,7 @@ def _names(run: session.Session) -> pa.ChunkedArray:
 
 def _refuse_late(run: session.Session) -> None:
     made = [name for name in _STAGES if name in run.ledger["stages"]]
+    made += ["select"] if run.ledger["stages"].get("select", {}).get("target") else []
     made += [f for f in _FOLDERS if storage.listing(storage.join(run.root, f))]
     if made:
         raise errors.PlanError(

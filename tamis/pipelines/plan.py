@@ -1,12 +1,14 @@
 """Plan: measurements and a budget to quotas. All of the thinking is in `selectors.allocation`."""
 
+from collections.abc import Sequence
+
 from tamis import artifacts, progress, seeding, storage
 from tamis.pipelines import pilot, session, strata
-from tamis.schemas import measurements
+from tamis.schemas import measurements, planning
 from tamis.schemas import plan as schema
 from tamis.selectors import allocation
 
-VERSION = 3
+VERSION = 4
 NAME = "plan"
 
 
@@ -41,18 +43,33 @@ def _content(own: str) -> str:
     return seeding.digest(storage.read_bytes(own)).hex() if own and storage.exists(own) else own
 
 
+def draft(run: session.Session, section: planning.Plan) -> schema.Plan:
+    """What the run's measurements say of other budgets or terms; nothing is written.
+
+    Raises:
+      ArtifactError: the run has no plan yet.
+      PlanError: the measurements cannot carry this plan.
+    """
+    return _planned(run, section, read(run).strata)
+
+
 def _plan(run: session.Session, outcome: progress.Outcome) -> dict:
-    table = measurements.read(run.config.plan.measurements or pilot.url(run))
-    section = run.config.plan
-    made = allocation.plan(
-        table,
-        list(strata.find(run).cells),
+    made = _planned(run, run.config.plan, strata.find(run).cells)
+    storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
+    outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
+    return {"summary": made.summary}
+
+
+def _planned(
+    run: session.Session, section: planning.Plan, cells: Sequence[schema.Stratum]
+) -> schema.Plan:
+    return allocation.plan(
+        measurements.read(section.measurements or pilot.url(run)),
+        list(cells),
         section.budgets,
+        terms=section.terms,
         max_fraction=run.config.pilot.max_fraction,
         max_epochs=section.max_epochs,
         mode=section.mode,
         seed=run.seed,
     )
-    storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
-    outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
-    return {"summary": made.summary}

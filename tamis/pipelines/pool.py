@@ -140,6 +140,29 @@ def target(
     return np.concatenate(xs), np.concatenate(labels)
 
 
+def vectors(run: session.Session, wants: str) -> NDArray[np.float32]:
+    """The target's embeddings, in input order; under a guard, those that may be fitted to.
+
+    Args:
+      run: The session.
+      wants: What asks for them, as an error says it.
+
+    Raises:
+      ConfigError: there is no target.
+    """
+    seen = run.view()
+    half = guard.halves(run)[0]
+    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
+    if not cut:
+        raise errors.ConfigError(f"{wants} needs a target", remedy="add a `target` to the run file")
+    parts = []
+    for shard in cut:
+        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
+        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
+        parts.append(x[half.of(names)] if half else x)
+    return np.concatenate(parts)
+
+
 def gather(
     run: session.Session,
     name: str,

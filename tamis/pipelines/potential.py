@@ -5,8 +5,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors
-from tamis.pipelines import guard, sample, session
-from tamis.schemas import columns, embeddings, index
+from tamis.pipelines import pool, sample, session
+from tamis.schemas import columns, embeddings
 from tamis.scorers import transport_potential
 from tamis.selectors import transport
 
@@ -22,7 +22,7 @@ def fit(run: session.Session, paths: dict[str, str]) -> None:
     Time O(4096 m d) for the cost and the passes of one entropic solve; memory 16 MiB per thousand
     target rows, in float32.
     """
-    y, x = target(run, NAME), _supply(run)
+    y, x = pool.vectors(run, f"score.{NAME}"), _supply(run)
     cost = transport.points(x, y, metric="cosine")
     a, b = (np.full(len(rows), 1 / len(rows)) for rows in (x, y))
     solved = transport.sinkhorn_newton(a, b, cost, epsilon(run), tolerance=_TOLERANCE)
@@ -39,27 +39,6 @@ def epsilon(run: session.Session) -> float:
     """As configured, or the scorer's default."""
     given = run.config.score[NAME].get("epsilon", transport_potential.TransportPotential.epsilon)
     return float(given)
-
-
-def target(run: session.Session, scorer: str) -> NDArray[np.float32]:
-    """The target's embeddings, in input order; with a guard, those of the half to fit on.
-
-    Raises:
-      ConfigError: there is no target; names the scorer that needs it.
-    """
-    seen = run.view()
-    half = guard.halves(run)[0]
-    cut = [shard for shard in run.cut("target") if seen.rows(shard.name)]
-    if not cut:
-        raise errors.ConfigError(
-            f"score.{scorer} needs a target", remedy="add a `target` to the run file"
-        )
-    parts = []
-    for shard in cut:
-        x = embeddings.matrix(seen.table(shard.name, embeddings.FOLDER)[embeddings.EMBEDDING])
-        names = seen.table(shard.name, index.FOLDER, [columns.UID])[columns.UID]
-        parts.append(x[half.of(names)] if half else x)
-    return np.concatenate(parts)
 
 
 def _supply(run: session.Session) -> NDArray[np.float32]:

@@ -1,19 +1,32 @@
 """Score: one float32 per row and scorer, each in a folder of its own."""
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import get_args
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
 from tamis import artifacts, errors, folds, scorers, storage
-from tamis.pipelines import engine, folding, guard, potential, session, view
+from tamis.pipelines import (
+    engine,
+    evaluations,
+    fits,
+    fitted,
+    folding,
+    guard,
+    pool,
+    pool_facts,
+    potential,
+    session,
+    view,
+)
 from tamis.schemas import columns, scores, shards
-from tamis.scorers import protocol
+from tamis.scorers import difficulty, protocol
+from tamis.selectors import costs, pruning
 
-VERSION = 1
+VERSION = 2
 ARTIFACTS = "artifacts"
 
 
@@ -23,7 +36,7 @@ def score(run: session.Session) -> None:
     Raises:
       ConfigError: a scorer is unknown or its options are wrong.
     """
-    for name in run.config.score:
+    for name in sorted(run.config.score, key=lambda name: _scores_of(run, name) != []):
         _score(run, name)
 
 
@@ -33,11 +46,11 @@ def stage(name: str) -> str:
 
 
 def _score(run: session.Session, name: str) -> None:
-    options = run.config.score[name]
+    options, decision = decided(run, name)
     paths = _paths(run, name)
     scorer = scorers.build(name, options, paths)
-    part = [name, options, *_guarded(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, _needs(scorer.reads))
+    part = [name, options, *_part(run, name)]
+    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
     cut = run.cut("supply")
 
     def apply(spans: beam.PCollection) -> object:
@@ -45,28 +58,90 @@ def _score(run: session.Session, name: str) -> None:
             FITTED[name].fit(run, paths)
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut)
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, lambda _: decision)
+
+
+def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
+    """The options of a scorer, and which end of its difficulty is kept and why, for the report.
+
+    `keep: theory` is Sorscher et al.'s theory at the largest budget: rows of the supply over
+    dimensions of the embedding, and the share of rows the budget could show once.
+    """
+    options = run.config.score[name]
+    keep = options.get("keep", "")
+    if keep == difficulty.THEORY:
+        rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
+        plan = run.config.plan
+        seen = costs.about(max(plan.budgets), plan.terms, rows, plan.max_epochs)
+        share = min(1.0, max(seen, 1) / max(rows, 1))
+        advice = pruning.advise(rows / _dimension(run), share)
+        keep = "hard" if advice.strategy == "hard" else "easy"
+        return {**options, "keep": keep}, {"keep": keep, "reason": advice.reason}
+    default = getattr(scorers.find(name), "keep", None)
+    if default not in get_args(difficulty.Keep):
+        return options, {}
+    why = "The run file says so." if keep else "The default; pilots try every tier all the same."
+    return options, {"keep": str(keep or default), "reason": why}
+
+
+def _dimension(run: session.Session) -> int:
+    """Of the embeddings."""
+    for shard in run.cut("supply"):
+        for _, batch in run.view().batches(shards.Span((shard,)), (columns.EMBEDDING,)):
+            return batch.column(columns.EMBEDDING).type.list_size
+    raise errors.PlanError("keep: theory needs rows", where=run.root, why="the supply is empty")
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:
     """Where the artifacts of a fitted scorer are, by the field that wants the path."""
     if name not in FITTED:
         return {}
-    part = [*_guarded(run, name), *(FITTED[name].part(run))] or None
-    made = run.digest(name, VERSION, part, ["ingest", "embed"])
-    folder = storage.join(run.root, ARTIFACTS, f"{name}-{made[:16]}")
+    shared = FITTED[name].shared or name
+    made = run.digest(shared, VERSION, _part(run, name) or None, FITTED[name].needs)
+    folder = storage.join(run.root, ARTIFACTS, f"{shared}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
 
-def _guarded(run: session.Session, name: str) -> list[object]:
-    """What the guard adds to the digest of a scorer that looks at the target."""
-    return guard.part(run) if "target" in (FITTED[name].files if name in FITTED else {}) else []
+def _part(run: session.Session, name: str) -> list[object]:
+    """What a scorer's digest depends on beside its options and the rows of the run."""
+    if name not in FITTED:
+        return []
+    entry = FITTED[name]
+    looks = guard.part(run) if "target" in entry.files else []
+    return [*looks, *(entry.part(run) if entry.part else [])]
 
 
-def _needs(reads: tuple[str, ...]) -> list[str]:
-    """Stages that write what a scorer reads."""
+def _scores_of(run: session.Session, name: str) -> list[str]:
+    """The scorers whose columns a scorer reads; they run before it.
+
+    Raises:
+      ConfigError: one of them is not configured.
+    """
+    reads = scorers.build(name, run.config.score[name]).reads
+    found = [column.partition(":")[2] for column in reads if ":" in column]
+    for other in found:
+        if other not in run.config.score:
+            raise errors.ConfigError(
+                f"score.{name} reads the score '{other}'", remedy=f"add {other} to `score`"
+            )
+    return found
+
+
+def needs(reads: Iterable[str]) -> list[str]:
+    """Stages that write what a scorer or selector reads.
+
+    Raises:
+      ConfigError: no stage writes one of the columns.
+    """
     homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
-    return ["ingest", *sorted({homes[c] for c in reads if c in homes})]
+    strange = [c for c in reads if not view.has(c)]
+    if strange:
+        raise errors.ConfigError(
+            f"a scorer reads the column {strange[0]!r}, which no stage writes",
+            remedy="take the scorer out of `score`",
+        )
+    read = {homes[c] for c in reads if c in homes}
+    return ["ingest", *sorted(read | {c for c in reads if c.startswith("score:")})]
 
 
 def _class_means(run: session.Session, paths: dict[str, str]) -> None:
@@ -80,31 +155,33 @@ def _class_means(run: session.Session, paths: dict[str, str]) -> None:
 
 
 def _target(run: session.Session, paths: dict[str, str]) -> None:
-    """The target's embeddings, in input order."""
-    artifacts.write(paths["target"], potential.target(run, "target_similarity"))
+    artifacts.write(paths["target"], pool.vectors(run, "score.target_similarity"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A scorer that needs artifacts.
-
-    Attributes:
-      files: Field that wants a path, and the file's name.
-      fit: Writes them, given the paths by field.
-      part: What they depend on beside the rows and the target.
-    """
-
-    files: dict[str, str]
-    fit: Callable[[session.Session, dict[str, str]], None]
-    part: Callable[[session.Session], list[object]] = lambda _: []
-
+_PROBE = fitted.Fitted(
+    {"weights": "weights.npy", "labels": "labels.json"}, fits.probe, fits.seed, "probe"
+)
+_RIDGE = {
+    "inverse": "inverse.npy",
+    "coefficients": "coefficients.npy",
+    "labels": "labels.json",
+}
+_TARGET = {"target": "target.npy", "target_classes": "target_classes.npy"}
 
 FITTED = {
-    "supervised_prototypes": Fitted({"means": "means.npy", "labels": "labels.json"}, _class_means),
-    "target_similarity": Fitted({"target": "target.npy"}, _target),
-    "transport_potential": Fitted(
+    **dict.fromkeys(scorers.PROBES, _PROBE),
+    "memorization": fitted.Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
+    "influence": fitted.Fitted(_RIDGE | _TARGET, fits.influence),
+    "recorded": fitted.Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
+    "supervised_prototypes": fitted.Fitted(
+        {"means": "means.npy", "labels": "labels.json"}, _class_means
+    ),
+    "target_similarity": fitted.Fitted({"target": "target.npy"}, _target),
+    "transport_potential": fitted.Fitted(
         {"target": "target.npy", "potential": "potential.npy"}, potential.fit, potential.part
     ),
+    **pool_facts.FITTED,
+    **evaluations.FITTED,
 }
 
 

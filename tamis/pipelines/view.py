@@ -26,6 +26,13 @@ _HOME = {
     **dict.fromkeys(duplicates.SCHEMA.names, duplicates.FOLDER),
     **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),
 }
+# What a reader may ask for, beside `score:<name>`.
+COLUMNS = (columns.TEXT, columns.SOURCE, *_HOME)
+
+
+def has(column: str) -> bool:
+    """Whether readers of a run can ask for a column."""
+    return column.startswith("score:") or column in {*_HOME, columns.TEXT, columns.SOURCE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +50,10 @@ class View:
     made: tuple[tuple[str, str], ...]
     max_text_bytes: int = sources.MAX_TEXT_BYTES
     dimension: int = 0
+
+    def having(self, folder: str, inputs: str) -> "View":
+        """The same, with a folder that its stage has written and not yet committed."""
+        return dataclasses.replace(self, made=(*self.made, (folder, inputs)))
 
     def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
         """What the sidecar of `shard` in `folder` must have been made from."""

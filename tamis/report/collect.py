@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from tamis import storage
-from tamis.pipelines import check, pilot, plan, session, verify
-from tamis.report import examples, facts
-from tamis.schemas import measurements
+from tamis import artifacts, storage
+from tamis.pipelines import check, pilot, plan, score, session, verify
+from tamis.report import examples, facts, near_copies
+from tamis.schemas import config, geometry, measurements
 from tamis.schemas import plan as schema
 
 _WHOLE = 0.999  # a share that counts as the stratum alone
@@ -30,8 +30,11 @@ def gather(run: session.Session) -> facts.Facts:
         pilots=_pilots(run, made),
         contrasts=shown,
         sampled=sampled,
+        near=near_copies.find(run),
         balance=tuple(verify.balance(run)),
         intake=_intake(run),
+        ends=_ends(run),
+        geometry=_geometry(run),
         seconds=_seconds(run),
         versions=_versions(run),
         seed=run.seed,
@@ -81,6 +84,16 @@ def _intake(run: session.Session) -> tuple[facts.Intake, ...]:
         for name in order
         if (c := counted.get(name)) is not None
     )
+
+
+def _geometry(run: session.Session) -> geometry.Geometry | None:
+    place = run.entry("cluster").get("geometry")
+    return artifacts.parse(storage.join(run.root, place), geometry.Geometry) if place else None
+
+
+def _ends(run: session.Session) -> tuple[tuple[str, str, str], ...]:
+    entries = {name: run.entry(score.stage(name)) for name in config.scorers(run.config.tier.by)}
+    return tuple((n, e["keep"], e["reason"]) for n, e in entries.items() if "keep" in e)
 
 
 def _seconds(run: session.Session) -> tuple[tuple[str, float], ...]:

@@ -87,7 +87,7 @@ def find(run: session.Session) -> tuple[tuple[facts.Contrast, ...], bool]:
     asked = _thresholds(run, cut) or _ends(run)
     if asked:
         _scan(run, looked, asked)
-    text = _texts(run, looked, asked)
+    text = texts(run, looked, _wanted(asked))
     shown = tuple(_contrast(q, looked, text) for q in asked if q.above.kept and q.below.kept)
     return shown, len(looked) < len(cut)
 
@@ -165,14 +165,19 @@ def _scores(
         start += batch.num_rows
 
 
-def _texts(
-    run: session.Session, looked: Sequence[shards.Shard], asked: list[_Question]
-) -> dict[tuple[int, int], tuple[str, str]]:
-    """Uid and text by (shard, row of the index), for the rows that are shown."""
+def _wanted(asked: list[_Question]) -> dict[int, set[int]]:
+    """Rows that are shown, by the shard they are in."""
     wanted: dict[int, set[int]] = {}
     for q in asked:
         for place in (*q.above.kept, *q.below.kept):
             wanted.setdefault(place.shard, set()).add(place.i)
+    return wanted
+
+
+def texts(
+    run: session.Session, looked: Sequence[shards.Shard], wanted: dict[int, set[int]]
+) -> dict[tuple[int, int], tuple[str, str]]:
+    """Uid and text by (place of the shard in `looked`, row of its index)."""
     found = {}
     for n, rows in sorted(wanted.items()):
         at = sorted(rows)

@@ -4,7 +4,9 @@ import dataclasses
 
 from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
+from tamis.schemas import geometry as geometry_schema
 from tamis.schemas import plan as plan_schema
+from tamis.selectors import wording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,27 @@ class Contrast:
 
 
 @dataclasses.dataclass(frozen=True)
+class NearCopies:
+    """Rows that are like another, where the run looked for them.
+
+    Attributes:
+      threshold: The cosine it merges at.
+      rows: Of the supply.
+      near: Those left out, exact copies not counted.
+      capped: Rows that could not be compared everywhere.
+      merged: Threshold and how many rows it would leave out, ascending.
+      pairs: Pairs just above some thresholds, one row on either side.
+    """
+
+    threshold: float
+    rows: int
+    near: int
+    capped: int
+    merged: tuple[tuple[float, int], ...]
+    pairs: tuple[Contrast, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Intake:
     """What ingest took from one source.
 
@@ -86,8 +109,11 @@ class Facts:
       pilots: Pilots on single strata, in the order of the strata, larger supply first.
       contrasts: Examples.
       sampled: Whether examples come from a part of the shards.
+      near: Near-copies; None where only exact ones were sought.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
+      ends: Scorer of the tiers, which end of its difficulty is kept, and why.
+      geometry: What the rows are like; None where the clusters were made by an older version.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
       seed: Of the run.
@@ -101,10 +127,17 @@ class Facts:
     pilots: tuple[Curve, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     sampled: bool = False
+    near: NearCopies | None = None
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
+    ends: tuple[tuple[str, str, str], ...] = ()
+    geometry: geometry_schema.Geometry | None = None
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seed: int = 0
     git: str = ""
     config: str = ""
+
+    def told(self, amount: float) -> str:
+        """A budget with its unit: `8,000 samples`."""
+        return wording.amount(amount, self.plan.terms.unit)

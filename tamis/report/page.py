@@ -3,7 +3,21 @@
 from importlib import resources
 
 from tamis import __version__
-from tamis.report import budgets, curves, facts, markup, palette, pilots, rows, shares, trust, words
+from tamis.report import (
+    budgets,
+    curves,
+    facts,
+    markup,
+    near_copies,
+    palette,
+    pilots,
+    rows,
+    shape,
+    shares,
+    trust,
+    utility,
+    words,
+)
 
 # Nothing on the page may run or be fetched, whatever slipped through.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -16,7 +30,7 @@ def build(known: facts.Facts) -> str:
       known: What to say. The same facts give the same bytes.
     """
     sections = [_lead(known), _curves(known), _numbers(known), _pilots(known), _trust(known)]
-    sections += [_examples(known), _rows(known), _run(known)]
+    sections += [_examples(known), _near(known), _shape(known), _rows(known), _run(known)]
     body = markup.tag("body", markup.tag("main", *sections), _foot())
     return f"<!DOCTYPE html>\n{markup.tag('html', _head(known), body, lang='en')}\n"
 
@@ -48,16 +62,17 @@ def _lead(known: facts.Facts) -> markup.Safe:
 def _title(known: facts.Facts) -> str:
     made = known.plan.budgets
     if len(made) == 1:
-        return f"What to train on for {words.count(made[0].samples)} samples"
-    first, last = words.count(made[0].samples), words.count(made[-1].samples)
-    return f"What to train on, from {first} to {last} samples"
+        return f"What to train on for {known.told(made[0].amount)}"
+    first, last = known.told(made[0].amount), known.told(made[-1].amount)
+    unit = first.partition(" ")[2]
+    return f"What to train on, from {first.removesuffix(f' {unit}')} to {last}"
 
 
 def _headlines(known: facts.Facts) -> list[markup.Safe]:
     last = known.plan.budgets[-1]
     found = [
         (
-            f"predicted error at {words.count(last.samples)} samples",
+            f"predicted error at {known.told(last.amount)}",
             words.error(last.predicted_error),
             words.interval(last.interval),
         )
@@ -123,8 +138,8 @@ def _numbers(known: facts.Facts) -> markup.Safe:
 
 
 def _pilots(known: facts.Facts) -> markup.Safe:
-    panels = pilots.figure(known)
-    return markup.tag("section", panels) if panels else markup.Safe()
+    found = [pilots.figure(known), utility.figure(known)]
+    return markup.tag("section", *found) if any(found) else markup.Safe()
 
 
 def _trust(known: facts.Facts) -> markup.Safe:
@@ -138,6 +153,7 @@ def _trust(known: facts.Facts) -> markup.Safe:
         note,
         trust.competition(known),
         trust.notes(known),
+        trust.ends(known),
         trust.parameters(known),
     )
 
@@ -153,6 +169,22 @@ def _examples(known: facts.Facts) -> markup.Safe:
     if known.sampled:
         note += " They come from a part of the shards, spread evenly."
     return _section("Rows to read", note, shown)
+
+
+def _shape(known: facts.Facts) -> markup.Safe:
+    numbers = shape.numbers(known)
+    if known.geometry is None or numbers is None:
+        return markup.Safe()
+    note = f"Of {words.count(known.geometry.rows)} rows, drawn uniformly. None of it is a decision."
+    return _section("The shape of the data", note, numbers)
+
+
+def _near(known: facts.Facts) -> markup.Safe:
+    if known.near is None:
+        return markup.Safe()
+    pairs = rows.contrasts(known.near.pairs)
+    note = near_copies.note(known.near)
+    return _section("Near-copies", note, near_copies.table(known.near), pairs)
 
 
 def _rows(known: facts.Facts) -> markup.Safe:

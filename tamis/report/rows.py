@@ -77,9 +77,14 @@ def supply(known: facts.Facts) -> markup.Safe:
 
 def examples(known: facts.Facts) -> markup.Safe | None:
     """Rows either side of each threshold, or at both ends of each scorer."""
-    if not known.contrasts:
+    return contrasts(known.contrasts)
+
+
+def contrasts(shown: tuple[facts.Contrast, ...]) -> markup.Safe | None:
+    """Rows on two sides; None where there are none."""
+    if not shown:
         return None
-    return markup.tag("div", *map(_contrast, known.contrasts), class_="contrasts")
+    return markup.tag("div", *map(_contrast, shown), class_="contrasts")
 
 
 def _contrast(found: facts.Contrast) -> markup.Safe:

@@ -4,6 +4,8 @@ TEXT = "text"
 LABEL = "label"
 ID = "id"
 EMBEDDING = "embedding"
+IMAGE = "image"  # encoded bytes
+IMAGE_EMBEDDING = "image_embedding"
 ROW = "row"
 
 # Derived columns a scorer may read beside them.

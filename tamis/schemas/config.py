@@ -4,25 +4,17 @@ Every default that is a choice says where it comes from. Unknown keys are errors
 turns a validation error into file:line:column and the nearest valid key.
 """
 
+import difflib
 import math
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import shards
+from tamis.schemas import planning, shards
+from tamis.schemas.parts import Fraction, Name, Part, Positive
 
 MAX_TIERS = 127  # int8 in the sidecar
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-
-
-class Part(pydantic.BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Part):
@@ -71,6 +63,9 @@ class Embed(Part):
         "static", description="static = WordLlama, no torch; precomputed = a column or .npy"
     )
     model: str = Field("", description="sentence-transformers: a folder or a hub id")
+    pooling: Literal["model", "rds"] = Field(
+        "model", description="As the model says, or RDS+: hidden states weighted by position"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
     allow_cpu: bool = Field(default=False, description="Let device: cuda fall back to the CPU")
     batch: Positive = Field(64, description="Texts per forward pass; halved when out of memory")
@@ -130,38 +125,36 @@ class Tier(Part):
         return value
 
 
-class Pilot(Part):
-    """Cheap trainings that measure what each stratum is worth."""
+class Dedup(Part):
+    """Near-copies: rows whose vectors are alike. Off until a threshold is given."""
 
-    kind: Literal["linear-probe"] = Field("linear-probe", description="What is trained")
-    max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.25, description="A budget is planned from pilots of at most this part of it"
+    threshold: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None, description="Cosine from which a row is a copy of another; none: exact copies only"
     )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
+    floor: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
+        None,
+        description="Lowest cosine kept to try thresholds on; default a multiple of 0.05 below it",
     )
-    batch: Positive = Field(8, description="Examples per SGD step")
+    probes: Positive = Field(
+        16, description="Clusters a row is compared in beside its own, where their border is near"
+    )
+    block_rows: Positive = Field(
+        8_192, description="Rows of a cluster that one worker compares with as many others"
+    )
 
+    @pydantic.model_validator(mode="after")
+    def _below(self) -> "Dedup":
+        if self.floor is not None and self.floor > (self.threshold or 0):
+            raise ValueError("dedup.floor may not be above dedup.threshold")
+        return self
 
-class Plan(Part):
-    """The budget, and what may be done with it."""
-
-    budgets: list[Positive] = Field(min_length=1, description="Samples seen in training")
-    strata: list[Literal["source", "tier"]] = Field(
-        ["source", "tier"], min_length=1, description="What a quota is given to"
-    )
-    max_epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Never repeat a row more often"
-    )
-    mode: Literal["mixture", "prefix"] = Field(
-        "mixture", description="Any shares, or the published 'top k strata', as they come"
-    )
-    measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
-
-    @pydantic.field_validator("budgets")
-    @classmethod
-    def _ascending(cls, value: list[int]) -> list[int]:
-        return sorted(set(value))
+    @property
+    def lowest(self) -> float:
+        """The cosine down to which pairs are kept."""
+        if self.floor is not None:
+            return self.floor
+        below = round(20 * ((self.threshold or 1.0) - 0.04), 9)
+        return max(math.floor(below) / 20, 0.05)
 
 
 class Select(Part):
@@ -170,6 +163,22 @@ class Select(Part):
     order: Literal["uniform", "best"] = Field(
         "uniform", description="A uniform sample, or the rows with the best score first"
     )
+    selector: str = Field(
+        "", description="Instead: a selector by name, which sees the rows together"
+    )
+    options: dict = Field({}, description="Of the selector")
+    block: Positive = Field(
+        16_384,
+        description="Of the selector: rows it sees at once; a larger stratum is cut into blocks",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_rule(self) -> "Select":
+        if self.selector and self.order != "uniform":
+            raise ValueError("give `order` or `selector`, not both")
+        if self.options and not self.selector:
+            raise ValueError("`options` are of a `selector`; name one")
+        return self
 
 
 class Check(Part):
@@ -220,9 +229,10 @@ class Run(Part):
     score: dict[str, dict] = Field(
         {"prototypes": {}, "lexical": {}}, description="Scorers by name, with their options"
     )
+    dedup: Dedup = Dedup()
     tier: Tier = Tier()
-    pilot: Pilot = Pilot()
-    plan: Plan
+    pilot: planning.Pilot = planning.Pilot()
+    plan: planning.Plan
     select: Select = Select()
     check: Check = Check()
     runner: Runner = Runner()
@@ -236,7 +246,12 @@ class Run(Part):
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
             )
+        if self.dedup.threshold is not None and self.ingest.duplicates == "keep":
+            raise ValueError(
+                "dedup.threshold drops near-copies, ingest.duplicates keeps exact ones"
+            )
         self._can_embed()
+        self._can_plan()
         if self.check.guard and self.target is None:
             raise ValueError("check.guard needs a `target` to guard")
         if not self.plan.measurements:
@@ -251,6 +266,24 @@ class Run(Part):
                 raise ValueError(f"backend precomputed: {name} names no `embedding` or `vectors`")
             if not precomputed and not source.text:
                 raise ValueError(f"{name} names no `text` to embed; or use backend: precomputed")
+
+    def _can_plan(self) -> None:
+        """Names of sources, before anything is run; of strata the planner knows all."""
+        for key, given in (("prices", self.plan.prices), ("shares", self.plan.shares)):
+            for name in given:
+                source = name.partition("/")[0]
+                if "source" in self.plan.strata and source not in self.sources:
+                    near = difflib.get_close_matches(source, self.sources, 1)
+                    known = f"did you mean '{near[0]}'?" if near else ", ".join(self.sources)
+                    raise ValueError(f"plan.{key}: '{name}' is of no source; {known}")
+        floors = {n: e[0] for n, e in planning.ends(self.plan.shares).items() if n in self.sources}
+        if sum(floors.values()) > 1 + 1e-9:
+            told = ", ".join(f"{n} {v:g}" for n, v in floors.items())
+            raise ValueError(f"plan.shares come to more than the whole: {told}; lower some")
+        if self.plan.unit in ("tokens", "flops"):
+            silent = [name for name, s in self.sources.items() if not s.text]
+            if silent:
+                raise ValueError(f"unit: {self.plan.unit} counts words; no `text` in {silent}")
 
     def _can_pilot(self) -> None:
         if self.target is None:

@@ -78,7 +78,8 @@ def table(
     shares = np.asarray(weights, np.float64)
     unique = np.broadcast_to(np.asarray(supply, np.float64), shares.shape)
     _check_columns(names, seen, np.asarray(errors, np.float64), shares, unique)
-    replicate = np.zeros(len(seen)) if seeds is None else np.asarray(seeds)
+    replicate = np.zeros(len(seen)) if seeds is None else np.asarray(seeds, np.float64)
+    _forbid(~np.isfinite(replicate), replicate, "seed", "is missing or not a number")
     columns = [
         pa.array(seen.astype(np.int64)),
         pa.array(replicate.astype(np.int64)),

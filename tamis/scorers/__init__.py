@@ -4,34 +4,98 @@ A package of its own adds one through the entry-point group `tamis.scorers`; `ta
 the laws it must satisfy.
 """
 
-import difflib
-import inspect
-from importlib import metadata
-
-from tamis import errors
+from tamis import plugins
 from tamis.scorers import (
+    cluster_size,
     combine,
+    concepts,
+    contamination,
+    ddd,
+    difficulty,
+    el2n,
+    forgetting,
+    grand,
+    image_rules,
+    image_text,
+    importance,
+    influence,
+    kernel_density,
+    language,
     lexical,
+    mahalanobis,
+    margin,
+    memorization,
+    near_contamination,
+    nearest_neighbours,
+    ngram_model,
+    perplexity,
     protocol,
     prototypes,
+    quality_classifier,
+    race,
+    recorded,
     supervised_prototypes,
     target_similarity,
     transport_potential,
+    uncertainty,
 )
 
-GROUP = "tamis.scorers"
-
 SCORERS: dict[str, type[protocol.Scorer]] = {
+    "blend": combine.Blend,
+    "cluster_size": cluster_size.ClusterSize,
     "combine": combine.Combine,
+    "concept_balance": concepts.ConceptBalance,
+    "concept_frequency": concepts.ConceptFrequency,
+    "contamination": contamination.Contamination,
+    "ddd": ddd.DichotomousDifficulty,
+    "el2n": el2n.EL2N,
+    "forgetting": forgetting.Forgetting,
+    "grand": grand.GraNd,
+    "image_rules": image_rules.ImageRules,
+    "image_text": image_text.ImageText,
+    "importance": importance.Importance,
+    "influence": influence.Influence,
+    "kernel_density": kernel_density.KernelDensity,
+    "language": language.Language,
     "lexical": lexical.Lexical,
+    "mahalanobis": mahalanobis.Mahalanobis,
+    "margin": margin.Margin,
+    "memorization": memorization.Memorization,
+    "near_contamination": near_contamination.NearContamination,
+    "nearest_neighbours": nearest_neighbours.NearestNeighbours,
+    "ngram_model": ngram_model.NgramModel,
+    "perplexity": perplexity.Perplexity,
     "prototypes": prototypes.SelfSupervisedPrototypes,
+    "quality_classifier": quality_classifier.QualityClassifier,
+    "race": race.Race,
+    "recorded": recorded.Recorded,
     "supervised_prototypes": supervised_prototypes.SupervisedPrototypes,
     "target_similarity": target_similarity.TargetSimilarity,
     "transport_potential": transport_potential.TransportPotential,
+    "uncertainty": uncertainty.Uncertainty,
 }
 
+PROBES = ("el2n", "grand", "forgetting", "margin", "ddd", "uncertainty")  # share one artifact
 # Fields that take the path of a fitted artifact, which the pipeline gives.
+_PROBE = ("weights", "labels")
+_RIDGE = ("inverse", "coefficients", "labels")
 ARTIFACTS: dict[str, tuple[str, ...]] = {
+    "cluster_size": ("sizes",),
+    "concept_balance": ("entries", "counts"),
+    "concept_frequency": ("entries", "counts"),
+    "contamination": ("grams",),
+    "importance": ("ratio",),
+    **dict.fromkeys(PROBES, _PROBE),
+    "memorization": _RIDGE,
+    "influence": (*_RIDGE, "target", "target_classes"),
+    "kernel_density": ("frequencies", "sketch"),
+    "mahalanobis": ("moments",),
+    "near_contamination": ("evaluation",),
+    "nearest_neighbours": ("reference", "names"),
+    "ngram_model": ("counts",),
+    "quality_classifier": ("classifier",),
+    "race": ("planes", "counts"),
+    "recorded": ("uid", "value"),
     "supervised_prototypes": ("means", "labels"),
     "target_similarity": ("target",),
     "transport_potential": ("target", "potential"),
@@ -44,18 +108,7 @@ def find(name: str) -> type[protocol.Scorer]:
     Raises:
       ConfigError: there is none; names the nearest.
     """
-    if name in SCORERS:
-        return SCORERS[name]
-    plugins = metadata.entry_points(group=GROUP)
-    if name in plugins.names:
-        return plugins[name].load()
-    known = sorted({*SCORERS, *plugins.names})
-    close = difflib.get_close_matches(name, known, n=1)
-    raise errors.ConfigError(
-        f"there is no scorer {name!r}",
-        why=f"known are {', '.join(known)}",
-        remedy=f"did you mean {close[0]}?" if close else "choose one, or install its package",
-    )
+    return plugins.find("scorer", SCORERS, name)
 
 
 def build(name: str, options: dict, paths: dict[str, str] | None = None) -> protocol.Scorer:
@@ -69,17 +122,7 @@ def build(name: str, options: dict, paths: dict[str, str] | None = None) -> prot
     Raises:
       ConfigError: naming the scorer or the option, and the nearest valid one.
     """
-    kind = find(name)
     given = paths if paths is not None else dict.fromkeys(ARTIFACTS.get(name, ()), "")
-    valid = [f for f in inspect.signature(kind).parameters if f not in (*given, "name")]
-    for option in options:
-        if option not in valid:
-            near = difflib.get_close_matches(option, valid, 1)
-            raise errors.ConfigError(
-                f"unknown option 'score.{name}.{option}'",
-                remedy=f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid)}",
-            )
-    try:
-        return kind(**options, **given)
-    except (TypeError, ValueError) as error:
-        raise errors.ConfigError(f"score.{name}: {error}", remedy="see its docstring") from error
+    if paths is None and options.get("keep") == difficulty.THEORY:
+        options = {**options, "keep": "easy"}  # either end will do for a check
+    return plugins.build(find(name), options, given, f"score.{name}")

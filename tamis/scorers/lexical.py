@@ -14,18 +14,35 @@ stop_words          2 of the, be, to, of, and, that, have,     Gopher §A1.1
                     with
 few_bullets         at most 90 % of lines begin with a bullet  Gopher §A1.1
 few_ellipses        at most 30 % of lines end in an ellipsis   Gopher §A1.1
-repeated_lines      at most 30 % of lines repeat another       Gopher §A1.1, Table A1
-top_bigram          commonest 2-gram at most 20 % of letters   Gopher Table A1
+repeated_lines      at most 30 % of lines repeat another       Gopher Table A1
+repeated_paragraphs at most 30 % of paragraphs repeat another  Gopher Table A1
+repeated_line_letters       at most 20 % of characters are in  Gopher Table A1
+                    lines that repeat another
+repeated_paragraph_letters  at most 20 % of characters are in  Gopher Table A1
+                    paragraphs that repeat another
+top_2_gram          commonest 2-gram at most 20 % of letters,  Gopher Table A1
+top_3_gram           3-gram 18 %,
+top_4_gram           4-gram 16 %
 repeated_5_grams    repeats of 5-grams at most 15 % of letters Gopher Table A1
+repeated_6_grams     6-grams 14 %,
+repeated_7_grams     7-grams 13 %,
+repeated_8_grams     8-grams 12 %,
+repeated_9_grams     9-grams 11 %,
+repeated_10_grams    10-grams 10 %
 closed_lines        over 12 % of lines end in . ! ? or a quote FineWeb, Penedo et al. 2024
 short_lines         under 67 % of lines have 30 characters     FineWeb
                     or fewer
-no_boilerplate      no `lorem ipsum`, no `{`                   C4, Raffel et al. 2020, §2.2
+enough_sentences    3 sentences or more                        C4, Raffel et al. 2020, §2.2
+no_boilerplate      no `lorem ipsum`, no `{`                   C4 §2.2
+no_notices          nothing on javascript, cookies, terms of   C4 §2.2, which drops the line alone
+                    use or privacy policy
 few_urls            at most 20 % of words are web addresses    ours
 ==================  =========================================  ================================
 
-Words are what white space separates, lines are those not blank, letters are the characters of
-words. A 2-gram counts as commonest only when it occurs twice, so that a short text does not fail.
+Words are what white space separates, lines are those not blank, paragraphs stand between blank
+lines, letters are the characters of words. An n-gram counts as commonest only when it occurs twice,
+so that a short text does not fail. FineWeb's third rule, at most 10 % of characters in repeated
+lines, is Gopher's with another threshold: set `max_repeated_line_letters` to 0.1.
 """
 
 import dataclasses
@@ -35,6 +52,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tamis import errors
 from tamis.schemas import columns
 from tamis.scorers import text_statistics
 
@@ -43,7 +61,8 @@ from tamis.scorers import text_statistics
 class Lexical:
     """Share of rules passed, 0..1. Reads the text once; O(characters), memory 30 times a batch.
 
-    Attributes are the thresholds of the module's table, in its order.
+    Attributes are the thresholds of the module's table, about in its order; those of n-grams are
+    tuples, for n = 2, 3, 4 and for n = 5 to 10.
     """
 
     min_words: int = 50
@@ -56,13 +75,25 @@ class Lexical:
     max_bullets: float = 0.9
     max_ellipses: float = 0.3
     max_repeated_lines: float = 0.3
-    max_top_bigram: float = 0.20
-    max_repeated_5_grams: float = 0.15
+    max_repeated_paragraphs: float = 0.3
+    max_repeated_line_letters: float = 0.2
+    max_repeated_paragraph_letters: float = 0.2
+    max_top_grams: tuple[float, ...] = (0.20, 0.18, 0.16)
+    max_repeated_grams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
     min_closed_lines: float = 0.12
     max_short_lines: float = 0.67
+    min_sentences: int = 3
     max_urls: float = 0.2
     name: str = "lexical"
     reads: ClassVar[tuple[str, ...]] = (columns.TEXT,)
+
+    def __post_init__(self) -> None:
+        if (len(self.max_top_grams), len(self.max_repeated_grams)) != (3, 6):
+            raise errors.ConfigError(
+                f"{len(self.max_top_grams)} and {len(self.max_repeated_grams)} limits of n-grams",
+                where=self.name,
+                remedy="give 3 in max_top_grams and 6 in max_repeated_grams",
+            )
 
     def setup(self) -> None:
         pass
@@ -101,15 +132,25 @@ def rules(text: pa.Array, limits: Lexical) -> pa.RecordBatch:
             "stop_words": s["stop_words"] >= limits.min_stop_words,
             "few_bullets": s["bullets"] <= limits.max_bullets,
             "few_ellipses": s["ellipses"] <= limits.max_ellipses,
-            "repeated_lines": s["repeated_lines"] <= limits.max_repeated_lines,
-            "top_bigram": s["top_bigram"] <= limits.max_top_bigram,
-            "repeated_5_grams": s["repeated_5_grams"] <= limits.max_repeated_5_grams,
+            **{name: s[name] <= limit for name, limit in _repetition(limits).items()},
             "closed_lines": s["closed_lines"] > limits.min_closed_lines,
             "short_lines": s["short_lines"] < limits.max_short_lines,
+            "enough_sentences": s["sentences"] >= limits.min_sentences,
             "no_boilerplate": s["boilerplate"] == 0,
+            "no_notices": s["notices"] == 0,
             "few_urls": s["urls"] <= limits.max_urls,
         }
     )
+
+
+def _repetition(limits: Lexical) -> dict[str, float]:
+    """The largest share of each kind of repetition."""
+    parts = ("lines", "paragraphs", "line_letters", "paragraph_letters")
+    return {
+        **{f"repeated_{part}": getattr(limits, f"max_repeated_{part}") for part in parts},
+        **{f"top_{n}_gram": limit for n, limit in enumerate(limits.max_top_grams, 2)},
+        **{f"repeated_{n}_grams": limit for n, limit in enumerate(limits.max_repeated_grams, 5)},
+    }
 
 
 def _within(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:

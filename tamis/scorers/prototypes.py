@@ -5,16 +5,14 @@ the hard rows; with scarce data keep the easy ones (§2, Fig. 1).
 """
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors
 from tamis.schemas import columns
-
-Keep = Literal["easy", "hard"]
+from tamis.scorers import difficulty
 
 
 def cosine_distance(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -27,25 +25,20 @@ class SelfSupervisedPrototypes:
     """Reads the cosine of the cluster sidecar; O(1) a row, no artifact.
 
     Attributes:
-      keep: `easy` scores the rows nearest their centroid highest, `hard` the farthest. Easy by
-        default: on uncurated data the farthest rows are mostly noise, and where the theory says
-        hard, a plan from pilots finds it, for tiers are tried and not believed.
+      keep: `easy` scores the rows nearest their centroid highest, `hard` the farthest.
       name: Of the sidecar.
     """
 
-    keep: Keep = "easy"
+    keep: difficulty.Keep = "easy"
     name: str = "prototypes"
     reads: ClassVar[tuple[str, ...]] = (columns.COSINE,)
 
     def __post_init__(self) -> None:
-        if self.keep not in ("easy", "hard"):
-            raise errors.ConfigError(
-                f"keep is {self.keep!r}", where=self.name, remedy="set keep to easy or hard"
-            )
+        difficulty.check(self.keep, self.name)
 
     def setup(self) -> None:
         pass
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         distance = cosine_distance(batch.column(columns.COSINE).to_numpy(zero_copy_only=False))
-        return distance if self.keep == "hard" else -distance
+        return difficulty.oriented(distance, self.keep)

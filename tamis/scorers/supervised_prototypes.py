@@ -6,18 +6,16 @@ One centroid a class instead of k-means; it "largely matches memorization". The 
 
 import dataclasses
 import functools
-import json
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import errors, nearest
 from tamis.schemas import columns, embeddings
-from tamis.scorers import prototypes
+from tamis.scorers import difficulty, fitted, prototypes
+from tamis.scorers import labels as labels_
 
 
 def class_cosine(
@@ -41,7 +39,7 @@ class _Means(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SupervisedPrototypes:
+class SupervisedPrototypes(fitted.Fitted):
     """Distance to one's own class mean; O(d) a row, memory O(labels d).
 
     Attributes:
@@ -53,21 +51,17 @@ class SupervisedPrototypes:
 
     means: str
     labels: str
-    keep: prototypes.Keep = "easy"
+    keep: difficulty.Keep = "easy"
     name: str = "supervised_prototypes"
     reads: ClassVar[tuple[str, ...]] = (columns.EMBEDDING, columns.LABEL)
 
     def __post_init__(self) -> None:
-        prototypes.SelfSupervisedPrototypes(self.keep, self.name)  # the same check of `keep`
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The fields alone: the artifact stays behind and is loaded where the scorer arrives.
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        difficulty.check(self.keep, self.name)
 
     @functools.cached_property
     def _artifact(self) -> _Means:
         means = np.load(self.means, mmap_mode="r", allow_pickle=False)
-        labels = pa.array(json.loads(Path(self.labels).read_text("utf-8")), pa.string())
+        labels = labels_.read(self.labels)
         if means.ndim != 2 or len(means) != len(labels):
             raise errors.ArtifactError(
                 f"{len(labels)} labels for means of shape {means.shape}",
@@ -77,27 +71,11 @@ class SupervisedPrototypes:
             )
         return _Means(means, labels)
 
-    def setup(self) -> None:
-        _ = self._artifact
-
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
+        means, known = self._artifact
         cosine = class_cosine(
             embeddings.matrix(batch.column(columns.EMBEDDING)),
-            self._classes(batch.column(columns.LABEL)),
-            self._artifact.means,
+            labels_.codes(batch.column(columns.LABEL), known, self.labels),
+            means,
         )
-        distance = prototypes.cosine_distance(cosine)
-        return distance if self.keep == "hard" else -distance
-
-    def _classes(self, labels: pa.Array) -> NDArray[np.int64]:
-        known = self._artifact.labels
-        found = pc.index_in(labels.cast(pa.string()), known)
-        if found.null_count:
-            row = found.is_null().index(True).as_py()
-            raise errors.SchemaError(
-                f"no mean for label {labels[row].as_py()!r} of row {row} of a batch",
-                where=self.labels,
-                why=f"it holds {len(known)} labels and this is not one, or the row has none",
-                remedy="fit the means on these sources, or score unlabelled sources by prototypes",
-            )
-        return found.to_numpy().astype(np.int64)
+        return difficulty.oriented(prototypes.cosine_distance(cosine), self.keep)

@@ -6,7 +6,7 @@ baseline that DsDm, Engstrom et al. 2024, and LESS, Xia et al. 2024, §4.2 compa
 
 import dataclasses
 import functools
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tamis import errors, nearest
 from tamis.schemas import columns, embeddings
+from tamis.scorers import fitted
 
 
 def nearest_cosine(x: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,7 +26,7 @@ def nearest_cosine(x: NDArray[np.float32], target: NDArray[np.float32]) -> NDArr
 
 
 @dataclasses.dataclass(frozen=True)
-class TargetSimilarity:
+class TargetSimilarity(fitted.Fitted):
     """High for rows that resemble some target row. Memory O(m d) a worker.
 
     Attributes:
@@ -36,10 +37,6 @@ class TargetSimilarity:
     target: str
     name: str = "target_similarity"
     reads: ClassVar[tuple[str, ...]] = (columns.EMBEDDING,)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The fields alone: the artifact stays behind and is loaded where the scorer arrives.
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @functools.cached_property
     def _artifact(self) -> NDArray[np.float32]:
@@ -52,9 +49,6 @@ class TargetSimilarity:
                 remedy="declare a source with role: target, and embed it",
             )
         return target.astype(np.float32)
-
-    def setup(self) -> None:
-        _ = self._artifact
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         return nearest_cosine(embeddings.matrix(batch.column(columns.EMBEDDING)), self._artifact)

@@ -5,12 +5,16 @@ address) is worked out for each distinct word and looked up, which is far fewer 
 counts are integers and every share is one division, so a row's numbers do not depend on the batch.
 """
 
-import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from tamis import seeding
+from tamis.scorers import grams
 
 # Rae et al. (2021), §A1.1.
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -18,22 +22,24 @@ _BULLETS = r"^[•‣▪◦●○∙*-]"
 _URL = r"^(?:https?://|www\.)"
 _CLOSED = r"[.!?'\"”’]$"
 _ELLIPSIS = r"\.\.\.|…"
+_NOTICES = (  # Raffel et al. (2020), §2.2, with the phrases of the authors' code
+    r"javascript|terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies"
+)
+_SENTENCE_END = r"[.!?][\s'\"”’)]*(?:\s|$)"
 _SHORT = 30  # characters; Penedo et al. (2024), as in the authors' code
 
 
 def statistics(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     """The numbers that `tamis.scorers.lexical` has rules about, each of shape (n,).
 
-    `words`, `stop_words` (distinct) and `boilerplate` are counts; `word_length` is in characters;
-    `symbols` is `#` or ellipses per word, whichever is more; the others are shares, 0..1, of
-    words, lines or letters, and 0 where a text has none.
+    `words`, `stop_words` (distinct) and `sentences` are counts, `boilerplate` and `notices` 0 or 1;
+    `word_length` is in characters; `symbols` is `#` or ellipses per word, whichever is more; the
+    others are shares, 0..1, of words, lines, paragraphs or letters, and 0 where a text has none.
 
     Raises:
       ValueError: a text is null.
     """
-    if text.null_count:
-        raise ValueError("a text is null")
-    text = text.cast(pa.large_string())
+    text = grams.checked(text)
     return _of_words(text) | _of_lines(text) | _of_text(text)
 
 
@@ -41,45 +47,12 @@ def _of_text(text: pa.Array) -> dict[str, NDArray[np.float64]]:
     boilerplate = pc.or_(
         pc.match_substring(text, "lorem ipsum", ignore_case=True), pc.match_substring(text, "{")
     )
-    return {"boilerplate": boilerplate.to_numpy(zero_copy_only=False).astype(np.float64)}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-    """Texts cut into parts, words or lines.
-
-    Attributes:
-      of: Shape (p,), the text of each part, ascending.
-      code: Shape (p,), the same number for the same part.
-      distinct: The part of each code.
-      texts: How many texts.
-    """
-
-    of: NDArray[np.int64]
-    code: NDArray[np.int64]
-    distinct: pa.Array
-    texts: int
-
-    def count(self, flags: NDArray) -> NDArray[np.int64]:
-        """The sum over each text's parts of a number (p,), integer or boolean."""
-        ends = np.searchsorted(self.of, np.arange(self.texts + 1))
-        return np.diff(np.concatenate([[0], np.cumsum(flags, dtype=np.int64)])[ends])
-
-    def looked_up(self, of_distinct: pa.Array) -> NDArray:
-        """A property of each distinct part, for every part."""
-        return of_distinct.to_numpy(zero_copy_only=False)[self.code]
-
-
-def _parts(split: pa.Array) -> _Parts:
-    """From a list of strings per text; empty parts are left out."""
-    flat = split.flatten()
-    of = np.repeat(np.arange(len(split)), pc.list_value_length(split).to_numpy())
-    full = pc.not_equal(pc.binary_length(flat), 0)
-    keep = full.to_numpy(zero_copy_only=False)
-    encoded = flat.filter(full).dictionary_encode()
-    return _Parts(
-        of[keep], encoded.indices.to_numpy().astype(np.int64), encoded.dictionary, len(split)
-    )
+    counted = {
+        "boilerplate": boilerplate,
+        "notices": pc.match_substring_regex(text, _NOTICES, ignore_case=True),
+        "sentences": pc.count_substring_regex(text, _SENTENCE_END),
+    }
+    return {k: v.to_numpy(zero_copy_only=False).astype(np.float64) for k, v in counted.items()}
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -87,7 +60,7 @@ def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def _of_words(text: pa.Array) -> dict[str, NDArray[np.float64]]:
-    words = _parts(pc.utf8_split_whitespace(text))
+    words = grams.split(text)
     count = words.count(np.ones(len(words.of), np.int64))
     length = words.looked_up(pc.utf8_length(words.distinct)).astype(np.int64)
     letters = words.count(length)
@@ -105,12 +78,25 @@ def _of_words(text: pa.Array) -> dict[str, NDArray[np.float64]]:
         "alphabetic": _share(words.count(words.looked_up(alphabetic)), count),
         "stop_words": _stop_words(words).astype(np.float64),
         "urls": _share(words.count(words.looked_up(urls)), count),
-        "top_bigram": np.minimum(_share(_top_bigram(words, length), letters), 1),
-        "repeated_5_grams": _share(_repeated(words, length, 5), letters),
+        **_of_grams(words, length, letters),
     }
 
 
-def _stop_words(words: _Parts) -> NDArray[np.int64]:
+def _of_grams(
+    words: grams.Parts, length: NDArray[np.int64], letters: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """The commonest 2- to 4-gram and the repeats of 5- to 10-grams, in shares of the letters."""
+    shares = {}
+    for found in _repeats(words, 10):
+        if 2 <= found.n <= 4:
+            share = np.minimum(_share(_top(words, length, found), letters), 1)
+            shares[f"top_{found.n}_gram"] = share
+        elif found.n >= 5:
+            shares[f"repeated_{found.n}_grams"] = _share(_repeated(words, length, found), letters)
+    return shares
+
+
+def _stop_words(words: grams.Parts) -> NDArray[np.int64]:
     """How many different stop words each text has, in any case, punctuation around them dropped."""
     bare = pc.utf8_trim(pc.utf8_lower(words.distinct), ".,;:!?\"'()[]“”‘’")
     which = pc.index_in(bare, pa.array(STOP_WORDS, bare.type)).fill_null(-1)
@@ -121,19 +107,39 @@ def _stop_words(words: _Parts) -> NDArray[np.int64]:
     return seen.sum(axis=1)
 
 
-def _grams(words: _Parts, n: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Start positions of the n-grams inside one text, and a 64-bit hash of (text, n-gram)."""
-    start = np.flatnonzero(words.of[n - 1 :] == words.of[: len(words.of) - n + 1])
-    hashed = _mix(words.of[start].astype(np.uint64))
-    for i in range(n):
-        hashed = _mix(hashed ^ words.code[start + i].astype(np.uint64))
-    return start, hashed
+class _Repeats(NamedTuple):
+    """The n-grams that occur twice or more in their text.
+
+    Attributes:
+      n: Words.
+      position: Shape (g,), where each begins, those of one n-gram together and ascending.
+      spans: Shape (r, 2), the part of `position` that holds each n-gram.
+    """
+
+    n: int
+    position: NDArray[np.int64]
+    spans: NDArray[np.int64]
 
 
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A bijection of u64, so that n-grams collide as rarely as random numbers (n^2 / 2^65)."""
-    z = (z + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
-    return z ^ (z >> np.uint64(31))
+def _repeats(words: grams.Parts, longest: int) -> Iterator[_Repeats]:
+    """The repeated n-grams of 1 to `longest` words.
+
+    One that repeats begins with one that repeats and is a word shorter, so each length looks at
+    what the last one left: after the first, little of a usual text.
+    """
+    start = np.arange(len(words.of))
+    hashed = seeding.mix(words.of.astype(np.uint64))  # n-grams of two texts are never equal
+    last = np.searchsorted(words.of, words.of, "right")  # the end of each word's text
+    for n in range(1, longest + 1):
+        inside = start + n <= last[start]
+        start = start[inside]
+        hashed = seeding.mix(hashed[inside] ^ words.code[start + n - 1].astype(np.uint64))
+        order, spans = _runs(hashed)
+        chosen = order[_within(spans)]
+        start, hashed = start[chosen], hashed[chosen]
+        size = spans[:, 1] - spans[:, 0]
+        end = np.cumsum(size)
+        yield _Repeats(n, start, np.stack([end - size, end], axis=1))
 
 
 def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -148,47 +154,42 @@ def _runs(hashed: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return order, spans[np.diff(edges) > 1]
 
 
-def _top_bigram(words: _Parts, length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Letters in the occurrences of each text's commonest 2-gram, if one occurs twice.
+def _top(words: grams.Parts, length: NDArray[np.int64], found: _Repeats) -> NDArray[np.int64]:
+    """Letters in the occurrences of each text's commonest n-gram, if one occurs twice.
 
-    Overlaps ("a a a") count each time, as in Gopher.
+    Commonest is what takes most letters; overlaps ("a a a") count each time, as in Gopher.
     """
     top = np.zeros(words.texts, np.int64)
-    start, hashed = _grams(words, 2)
-    order, spans = _runs(hashed)
-    at = start[order[spans[:, 0]]]  # any occurrence: all have the same text and the same words
-    times = spans[:, 1] - spans[:, 0]
-    np.maximum.at(top, words.of[at], times * (length[at] + length[at + 1]))
+    at = found.position[found.spans[:, 0]]  # any occurrence: all have the same words
+    times = found.spans[:, 1] - found.spans[:, 0]
+    letters = np.sum([length[at + i] for i in range(found.n)], axis=0, dtype=np.int64)
+    np.maximum.at(top, words.of[at], times * letters)
     return top
 
 
-def _repeated(words: _Parts, length: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _repeated(words: grams.Parts, length: NDArray[np.int64], found: _Repeats) -> NDArray[np.int64]:
     """Letters in words of an n-gram that occurred before in its text, each word counted once."""
-    start, hashed = _grams(words, n)
-    order, spans = _runs(hashed)
     edges = np.zeros(len(words.of) + 1, np.int64)  # +1 where a repeat starts, -1 after it ends
-    inside = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])
-    position = start[order[_within(spans)]]
-    first = np.full(len(spans), len(words.of))
-    np.minimum.at(first, inside, position)
-    again = position[position != first[inside]]
-    np.add.at(edges, again, 1)
-    np.add.at(edges, again + n, -1)
+    again = np.ones(len(found.position), bool)
+    first = found.position[:0]
+    if len(found.spans):
+        first = np.minimum.reduceat(found.position, found.spans[:, 0])
+    again[np.isin(found.position, first)] = False
+    np.add.at(edges, found.position[again], 1)
+    np.add.at(edges, found.position[again] + found.n, -1)
     return words.count(np.where(np.cumsum(edges[:-1]) > 0, length, 0))
 
 
 def _within(spans: NDArray[np.int64]) -> NDArray[np.int64]:
     """All positions inside the spans [begin, end), span by span."""
     size = spans[:, 1] - spans[:, 0]
-    before = np.cumsum(size) - size
-    return np.arange(size.sum()) + np.repeat(spans[:, 0] - before, size)
+    return np.repeat(spans[:, 0], size) + grams.counted(size)
 
 
 def _of_lines(text: pa.Array) -> dict[str, NDArray[np.float64]]:
-    """Of the lines that are not blank, outer white space dropped."""
-    split = pc.split_pattern(text, "\n")
-    trimmed = pc.utf8_trim_whitespace(split.flatten())
-    lines = _parts(pa.LargeListArray.from_arrays(_offsets(split), trimmed))
+    """Of lines and of paragraphs that are not blank, outer white space dropped."""
+    lines = _trimmed(pc.split_pattern(text, "\n"))
+    paragraphs = _trimmed(pc.split_pattern_regex(text, r"\n\s*\n"))
     count = lines.count(np.ones(len(lines.of), np.int64))
 
     def share(of_distinct: pa.Array) -> NDArray[np.float64]:
@@ -199,8 +200,25 @@ def _of_lines(text: pa.Array) -> dict[str, NDArray[np.float64]]:
         "ellipses": share(pc.match_substring_regex(lines.distinct, f"(?:{_ELLIPSIS})$")),
         "closed_lines": share(pc.match_substring_regex(lines.distinct, _CLOSED)),
         "short_lines": share(pc.less_equal(pc.utf8_length(lines.distinct), _SHORT)),
-        "repeated_lines": _share(_repeated(lines, np.ones(len(lines.of), np.int64), 1), count),
+        **_of_repeated(lines, "line"),
+        **_of_repeated(paragraphs, "paragraph"),
     }
+
+
+def _of_repeated(parts: grams.Parts, name: str) -> dict[str, NDArray[np.float64]]:
+    """Shares of parts, and of their characters, that repeat an earlier part of their text."""
+    length = parts.looked_up(pc.utf8_length(parts.distinct)).astype(np.int64)
+    one = np.ones(len(parts.of), np.int64)
+    (found,) = _repeats(parts, 1)
+    return {
+        f"repeated_{name}s": _share(_repeated(parts, one, found), parts.count(one)),
+        f"repeated_{name}_letters": _share(_repeated(parts, length, found), parts.count(length)),
+    }
+
+
+def _trimmed(split: pa.Array) -> grams.Parts:
+    trimmed = pc.utf8_trim_whitespace(split.flatten())
+    return grams.cut(pa.LargeListArray.from_arrays(_offsets(split), trimmed))
 
 
 def _offsets(split: pa.Array) -> pa.Array:

@@ -140,3 +140,58 @@ def test_a_model_that_cannot_be_read_stops_the_chain_by_name(broken, configured,
     )
     with pytest.raises(errors.ConfigError, match=rf"embed\.model: cannot load {broken}"):
         chain.run(document)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A causal transformer of two layers with random weights, which pads at the left."""
+    import tokenizers
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("tiny")
+    words = ["[PAD]", "[UNK]", "the", "cat", "sat", "on", "mat"]
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]")
+    )
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", padding_side="left"
+    )
+    torch.manual_seed(0)
+    shape = transformers.GPT2Config(vocab_size=7, n_positions=32, n_embd=8, n_layer=2, n_head=2)
+    transformers.GPT2Model(shape).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_rds_is_the_position_weighted_mean_of_the_last_hidden_states(tiny):
+    """Ivison et al. (2025): a loop over single texts, which have no padding."""
+    import torch
+    import transformers
+
+    texts = ["the cat sat on the mat", "cat", "mat on cat the", "zz the"]
+    plain = transformers.GPT2Model.from_pretrained(tiny).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
+    expected = []
+    for text in texts:
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            hidden = plain(ids).last_hidden_state[0].numpy()
+        weights = np.arange(1, len(hidden) + 1) / sum(range(1, len(hidden) + 1))
+        expected.append(sum(w * h for w, h in zip(weights, hidden, strict=True)))
+    made = ours.SentenceTransformers(section(model=str(tiny), pooling="rds", batch=4))
+    np.testing.assert_allclose(made(texts), expected, atol=1e-5)
+
+
+def test_rds_of_a_sentence_transformer_leaves_its_own_pooling_out(model, texts):
+    weighted = ours.SentenceTransformers(section(pooling="rds", batch=8))(texts)
+    assert weighted.shape == (24, 384)
+    cosine = np.sum(weighted * model(texts), axis=1) / np.linalg.norm(weighted, axis=1)
+    assert np.all(cosine < 0.9999)
+    assert np.mean(cosine) > 0.8
+
+
+def test_rds_needs_a_transformer(tmp_path):
+    with pytest.raises(errors.ConfigError, match=r"it has no config\.json"):
+        ours.SentenceTransformers(section(model=str(tmp_path), pooling="rds"))

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -24,6 +25,20 @@ def test_says_the_plan_and_its_numbers(known):
         assert number in said
     assert "3 min 5 s" in said
     assert "63167cb" in said
+
+
+def test_says_what_the_rows_are_like(known):
+    said = text_of(tree(page.build(known)))
+    for number in ("4,096 rows", "14.2", "31.9", "1.77", "3×", "pos (3,000)", "neg (1,000)"):
+        assert number in said
+    assert "Label sharpness 8 One over" in said
+    without = {"intrinsic_dimension": None, "classes": {}, "nearest_other_label": 0.0}
+    odd = known.geometry.model_copy(update=without)
+    said = text_of(tree(page.build(dataclasses.replace(known, geometry=odd))))
+    assert "Intrinsic dimension –" in said
+    assert "Class imbalance" not in said
+    assert "∞" in said
+    assert "shape of the data" not in page.build(dataclasses.replace(known, geometry=None))
 
 
 def test_page_is_well_formed_and_deterministic(known):

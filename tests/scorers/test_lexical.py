@@ -1,11 +1,11 @@
 """Examples worked by hand, and naive loops as the oracle."""
 
 import collections
-import itertools
 import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tamis.scorers import lexical, text_statistics
@@ -45,8 +45,17 @@ def test_a_newspaper_paragraph_passes_every_rule():
         ("- " + GOOD.replace("\n", "\n- "), "few_bullets"),
         (GOOD[:-1] + "...", "few_ellipses"),
         ("\n".join([GOOD] * 4), "repeated_lines"),
-        (GOOD + " buffalo buffalo" * 20, "top_bigram"),
+        (GOOD + " buffalo buffalo" * 20, "top_2_gram"),
         (GOOD + "\n" + GOOD, "repeated_5_grams"),
+        (GOOD + "\n" + GOOD, "repeated_10_grams"),
+        (GOOD + " one two three" * 12, "top_3_gram"),
+        (GOOD + " one two three four" * 9, "top_4_gram"),
+        ("\n\n".join([GOOD] * 3), "repeated_paragraphs"),
+        ("\n\n".join([GOOD] * 3), "repeated_paragraph_letters"),
+        (GOOD + "\nx\ny\nz\n" + GOOD.splitlines()[0], "repeated_line_letters"),
+        (GOOD.replace(".", ",") + ".", "enough_sentences"),
+        (GOOD + " Please enable JavaScript.", "no_notices"),
+        (GOOD + " This site uses cookies.", "no_notices"),
         (GOOD.replace(".", ""), "closed_lines"),
         (GOOD.replace(". ", ".\n") + "\nx.\ny.\nz.\nu.\nv.\nw.\np.\nq.", "short_lines"),
         (GOOD + " Lorem Ipsum dolor.", "no_boilerplate"),
@@ -76,7 +85,7 @@ def test_shares_by_hand():
     assert s["closed_lines"] == [2 / 3]
     assert s["short_lines"] == [1]
     assert s["repeated_lines"] == [1 / 3]
-    assert s["top_bigram"] == [2 * 7 / 28]  # "Of dogs." twice, 7 letters each
+    assert s["top_2_gram"] == [2 * 7 / 28]  # "Of dogs." twice, 7 letters each
     assert s["repeated_5_grams"] == [0]
 
 
@@ -99,9 +108,9 @@ def naive_repeated(words, n):
     return sum(len(words[i]) for i in covered) / max(sum(map(len, words)), 1)
 
 
-def naive_top_bigram(words):
-    count = collections.Counter(itertools.pairwise(words))
-    letters = [t * (len(a) + len(b)) for (a, b), t in count.items() if t > 1]
+def naive_top(words, n):
+    count = collections.Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+    letters = [t * sum(map(len, gram)) for gram, t in count.items() if t > 1]
     return min(max(letters, default=0) / max(sum(map(len, words)), 1), 1)
 
 
@@ -109,9 +118,12 @@ def test_ngrams_are_those_of_the_naive_loops():
     rng = np.random.default_rng(0)
     vocabulary = ["a", "bb", "ccc", "dd", "é", "東京"]
     texts = [" ".join(rng.choice(vocabulary, rng.integers(0, 60))) for _ in range(200)]
+    texts += [" ".join([*t.split()[:20], "x", *t.split()[3:18]]) for t in texts[:50]]
     s = stats(*texts)
-    assert s["repeated_5_grams"] == [naive_repeated(t.split(), 5) for t in texts]
-    assert s["top_bigram"] == [naive_top_bigram(t.split()) for t in texts]
+    for n in range(5, 11):
+        assert s[f"repeated_{n}_grams"] == [naive_repeated(t.split(), n) for t in texts]
+    for n in (2, 3, 4):
+        assert s[f"top_{n}_gram"] == [naive_top(t.split(), n) for t in texts]
     assert s["words"] == [len(t.split()) for t in texts]
     assert s["alphabetic"] == [float(bool(re.search(r"\w", t))) for t in texts]
 
@@ -125,6 +137,17 @@ def test_a_slice_is_read_from_its_own_offset():
     sliced = text_statistics.statistics(texts.slice(1, 1))
     alone = text_statistics.statistics(pa.array([GOOD]))
     assert {k: v.tolist() for k, v in sliced.items()} == {k: v.tolist() for k, v in alone.items()}
+
+
+@pytest.mark.parametrize("words", range(7))
+def test_a_batch_of_very_few_words_has_statistics(words):
+    assert stats(" ".join("abcdefg"[:words]))["words"] == [words]
+
+
+def test_white_space_at_the_end_of_a_batch_is_no_part_of_a_word():
+    for _ in range(200):  # what stands behind the buffer differs from call to call
+        text = pc.replace_substring(pa.array(["x", "the cat."]), ".", " ")
+        assert text_statistics.statistics(text)["word_length"].tolist() == [1, 3]
 
 
 def test_a_null_text_is_an_error():

@@ -65,7 +65,7 @@ def test_supervised_prototypes_measure_the_own_class(tmp_path):
 @pytest.mark.parametrize("label", ["z", None])
 def test_a_label_without_a_mean_is_an_error(tmp_path, label):
     scorer = supervised(tmp_path, unit_rows(2), ["a", "b"])
-    with pytest.raises(errors.SchemaError, match=f"no mean for label {label!r} of row 1"):
+    with pytest.raises(errors.SchemaError, match=f"label {label!r} of row 1 of a batch"):
         scorer.score(rows(unit_rows(2), ["a", label]))
 
 
@@ -99,9 +99,45 @@ def test_combine_is_the_weighted_sum():
     assert both.score(batch).tolist() == [0, 1, 4]
 
 
+@pytest.mark.parametrize("name", combine.TRANSFORMS)
+def test_transforms_rise(name):
+    x = np.linspace(0, 1, 999) if name == "logit" else np.linspace(-9, 9, 999)
+    found = combine.TRANSFORMS[name](x)
+    assert np.all(np.isfinite(found))
+    assert np.all(np.diff(found) > 0)
+
+
+def test_transforms_by_hand():
+    x = np.array([-3, 0.25, 4], np.float32)
+    found = [combine.weighted_sum([x], [1], [name]).tolist() for name in ("log", "root")]
+    np.testing.assert_allclose(found[0], [-np.log(4), np.log(1.25), np.log(5)], rtol=1e-6)
+    np.testing.assert_allclose(found[1], [-np.sqrt(3), 0.5, 2], rtol=1e-6)
+    p = np.array([0.25, 0.5], np.float32)
+    np.testing.assert_allclose(
+        combine.weighted_sum([p], [1], ["logit"]), [-np.log(3), 0], atol=1e-6
+    )
+
+
+def test_a_blend_reads_the_scores_of_the_run():
+    rows = pa.record_batch(
+        {"score:a": np.array([1, 2], np.float32), "score:b": np.array([4, 9], np.float32)}
+    )
+    blend = combine.Blend({"a": 2, "b": -1}, {"b": "root"})
+    assert blend.reads == ("score:a", "score:b")
+    assert blend.score(rows).tolist() == [0, 1]
+    with pytest.raises(errors.ConfigError, match="a transform for 'c', which has no weight"):
+        combine.Blend({"a": 1}, {"c": "log"})
+    with pytest.raises(errors.ConfigError, match="there is no transform 'square'"):
+        combine.Blend({"a": 1}, {"a": "square"})
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [((), "0 weights for 1 scorers"), ((1, 2), "2 weights for 1"), ((np.nan,), "not finite")],
+    [
+        ((), "0 weights and 0 transforms for 1 scorers"),
+        ((1, 2), "2 weights and 0"),
+        ((np.nan,), "not finite"),
+    ],
 )
 def test_combine_needs_a_finite_weight_each(weights, message):
     with pytest.raises(errors.ConfigError, match=message):

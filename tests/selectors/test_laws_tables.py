@@ -77,6 +77,18 @@ def test_language_laws_compete_on_the_runs_with_most_compute():
     assert laws.compare(RUNS)["law"].to_pylist() == [e.name for e in entries]
 
 
+def test_columns_that_nothing_reads_are_named():
+    runs = {**RUNS, "seed": np.arange(20)}
+    runs["uniqe_tokens"] = runs.pop("unique_tokens")
+    (entry,) = tables.compete(runs)
+    assert entry.fit.warnings[0] == "columns that no law reads: seed, uniqe_tokens (unique_tokens?)"
+    runs["N_params"] = runs.pop("params")
+    with pytest.raises(errors.PlanError, match=r"no law.*none reads.*N_params \(params\?\)"):
+        tables.compete(runs)
+    with pytest.raises(errors.PlanError, match="none reads so few"):
+        tables.compete({"params": N, "loss": RUNS["val_loss"]})
+
+
 def test_laws_of_shares_alone_take_part_where_there_are_shares():
     table = tables.known({**RUNS, "share": np.full(20, 0.5)})
     assert language.applicable(table) == (laws.MixtureRepetition, laws.MixturePower)

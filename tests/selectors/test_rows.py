@@ -1,5 +1,3 @@
-from importlib import metadata
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,7 +6,7 @@ from hypothesis import strategies as st
 
 from tamis import errors, testing
 from tamis.schemas import uids
-from tamis.selectors import registry, repeats, top_k, uniform
+from tamis.selectors import repeats, top_k, uniform
 
 N = 90
 
@@ -24,22 +22,10 @@ def pool(n=N, ties=True):
     )
 
 
-@pytest.mark.parametrize("name", registry.SELECTORS)
+@pytest.mark.parametrize("kind", [top_k.TopK, uniform.Uniform])
 @pytest.mark.parametrize("n", [1, 2, N])
-def test_every_selector_keeps_the_laws(name, n):
-    testing.check_selector(registry.find(name)(), pool(n), prefix=True)
-
-
-def test_an_unknown_selector_names_the_nearest():
-    with pytest.raises(errors.ConfigError, match="no selector 'top-k'") as caught:
-        registry.find("top-k")
-    assert "did you mean top_k?" in str(caught.value)
-
-
-def test_a_plug_in_is_found_by_its_entry_point(monkeypatch):
-    point = metadata.EntryPoint("mine", "tamis.selectors.top_k:TopK", registry.GROUP)
-    monkeypatch.setattr(metadata, "entry_points", lambda group: metadata.EntryPoints([point]))
-    assert registry.find("mine") is top_k.TopK
+def test_simple_selectors_keep_the_laws(kind, n):
+    testing.check_selector(kind(), pool(n), prefix=True)
 
 
 def test_top_k_takes_the_highest_ties_by_uid():
@@ -91,32 +77,14 @@ def test_the_laws_catch_a_repeated_row():
         testing.check_selector(Repeating(), pool())
 
 
-def oracle(score, priority, stratum, quota):
-    """Give out the quota one sample at a time."""
-    times = np.zeros(len(score), int)
-    for s, q in enumerate(quota):
-        rows = np.flatnonzero(stratum == s)
-        if q >= len(rows):
-            order = rows[np.argsort(priority[rows])]
-        else:
-            order = rows[np.lexsort((priority[rows], -score[rows]))]
-        for i in range(q):
-            times[order[i % len(rows)]] += 1
-    return times
-
-
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 40), min_size=1, max_size=4))
-def test_repeats_are_handed_out_one_by_one(seed, quota):
-    rng = np.random.default_rng(seed)
-    supply = rng.integers(1, 20, len(quota))
-    stratum = rng.permutation(np.repeat(np.arange(len(quota)), supply))
-    score = rng.integers(0, 4, len(stratum)).astype(np.float32)
-    priority = rng.integers(0, 2**64, len(stratum), np.uint64)
-    times = repeats.in_memory(score, priority, stratum, np.array(quota))
-    assert times.dtype == np.int32
-    np.testing.assert_array_equal(times, oracle(score, priority, stratum, quota))
-    np.testing.assert_array_equal(np.bincount(stratum, times, len(quota)), quota)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=4))
+def test_repeats_are_handed_out_one_by_one(strata):
+    quota, supply = (np.array(column) for column in zip(*strata, strict=True))
+    base, extra = repeats.split(quota, supply)
+    for s, (q, m) in enumerate(strata):
+        times = np.bincount(np.arange(q) % m, minlength=m)
+        assert times.tolist() == [base[s] + 1] * extra[s] + [base[s]] * (m - extra[s])
 
 
 def test_a_whole_number_of_epochs_needs_no_extra():

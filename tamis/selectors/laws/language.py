@@ -1,6 +1,7 @@
 """Language-model laws in competition: who predicts the runs with most compute from the others?"""
 
 import dataclasses
+import difflib
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ _ARGUMENTS: dict[type[Any], dict[str, str]] = {
     },
     MixturePower: {"params": "params", "share": "share"},
 }
+_READ = sorted({LOSS, *(name for takes in _ARGUMENTS.values() for name in takes.values())})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,13 @@ def applicable(table: pa.Table) -> tuple[type[Any], ...]:
     return tuple(shared or found)
 
 
+def unread(table: pa.Table) -> tuple[str, ...]:
+    """The columns that no law reads, each with the one that it may be meant for."""
+    names = [name for name in map(str, table.column_names) if name not in _READ]
+    near = [difflib.get_close_matches(name.lower(), _READ, 1) for name in names]
+    return tuple(f"{n} ({m[0]}?)" if m else n for n, m in zip(names, near, strict=True))
+
+
 def fit(table: pa.Table, *, law: type[Any], seed: int = 0) -> huber.Fit | runs.LinearFit:
     """The law's own fit.
 
@@ -113,6 +122,9 @@ def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> l
 
 def _entry(table: pa.Table, law: type[Any], seed: int) -> Entry:
     found = fit(table, law=law, seed=seed)
+    if idle := unread(table):
+        said = f"columns that no law reads: {', '.join(idle)}"
+        found = dataclasses.replace(found, warnings=(said, *found.warnings))
     fitted = _missed(found.law, table)
     most = _most(table)
     try:

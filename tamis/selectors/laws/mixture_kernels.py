@@ -19,11 +19,13 @@ class Kernel(NamedTuple):
     """A correlation between features x (n, k) and y (m, k), 1 where they are equal.
 
     Attributes:
+      name: For the random numbers.
       correlation: Of x, y and the interaction, shape (n, m).
       slopes: Of x, the interaction and the derivatives (n, n) of a value along correlation(x, x);
         its derivatives along x, shape (n, k), and along the log of the interaction.
     """
 
+    name: str
     correlation: Callable[[Floats, Floats, float], Floats]
     slopes: Callable[[Floats, float, Floats], tuple[Floats, float]]
 
@@ -72,5 +74,5 @@ def _anova_slopes(x: Floats, interaction: float, by: Floats) -> tuple[Floats, fl
     return by_x, float(by_t)
 
 
-MATERN = Kernel(_matern, _matern_slopes)
-ANOVA = Kernel(_anova, _anova_slopes)
+MATERN = Kernel("matern", _matern, _matern_slopes)
+ANOVA = Kernel("anova", _anova, _anova_slopes)

@@ -111,8 +111,8 @@ class RepetitionUtility:
                 b, cost = _utilities(cells, -w * (grown + np.log(a)), d)
                 found.append((cost, *np.log(b), *[np.log(tau)] * cells.k, np.log(a), d))
         best = np.array(sorted(found)[:_STARTS])[:, 1:]
-        share = best[:, -1] / cells.chance
-        best[:, -1] = np.log(share / np.maximum(1 - share, 1e-6))
+        share = np.clip(best[:, -1] / cells.chance, 1e-6, 1 - 1e-6)
+        best[:, -1] = np.log(share / (1 - share))
         return best
 
 

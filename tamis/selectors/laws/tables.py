@@ -80,7 +80,7 @@ def fit(measurements: runs.Table | cells_.Cells, *, law: type[Any], seed: int = 
     if hasattr(law, "from_vector"):
         return fitting.fit(table, law=law, seed=seed)
     if law is MixtureRegression:
-        return _regression(table)
+        return _regression(table, seed)
     return language.fit(table, law=law, seed=seed)
 
 
@@ -105,6 +105,7 @@ def compete(
     if not offered:
         raise errors.PlanError(
             f"no law is about the columns {', '.join(map(str, table.column_names))}",
+            why=f"none reads {', '.join(language.unread(table)) or 'so few'}",
             remedy="name them samples, error, weight:<stratum> and supply:<stratum>; or "
             "params, tokens, unique_tokens and loss",
         )
@@ -131,7 +132,7 @@ def compare(measurements: runs.Table, *, laws: tuple[type[Any], ...] = ()) -> pa
     )
 
 
-def _regression(table: pa.Table) -> runs.LinearFit:
+def _regression(table: pa.Table, seed: int) -> runs.LinearFit:
     """A regression over mixtures, which needs runs of one length and supply."""
     cells = cells_.aggregate(table)
     if len(np.unique(np.column_stack([cells.samples, cells.supply]), axis=0)) > 1:
@@ -140,6 +141,7 @@ def _regression(table: pa.Table) -> runs.LinearFit:
             why="it knows of mixtures only",
             remedy="fit it to the longest runs alone, or another law to all",
         )
-    model = MixtureRegression.fit(cells.weights, cells.error)
+    model = MixtureRegression.fit(cells.weights, cells.error, seed=seed)
     missed = model.predict(cells.weights) - cells.error
-    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), model.warnings)
+    said = (*cells.warnings, *model.warnings)
+    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), said)

@@ -1,0 +1,182 @@
+"""Near pairs of a run: rows meet in the blocks of their cells, and what joins them is kept.
+
+Two passes. The first says which cells each row visits; the second, in rounds, sends rows to blocks
+and keeps of each block the spanning forest of its pairs. What is left is one edge for each row that
+has a better one: `near/edges-<digest>.parquet`, from which every threshold can be read.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tamis import artifacts, sidecars, storage
+from tamis.pipelines import engine, meet, pool, score, session, tier, view
+from tamis.schemas import clusters, config, duplicates, embeddings, shards
+from tamis.schemas import near as schema
+from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
+
+VERSION = 1
+ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
+_NAMED_BYTES = 40  # of a row in the shuffle, beside its vector
+
+_MEETING = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("cell", pa.int32(), nullable=False),
+        pa.field("member", pa.bool_(), nullable=False),
+        pa.field("capped", pa.bool_(), nullable=False),
+    ]
+)
+
+
+def digest(run: session.Session) -> str:
+    """What the edges are made from: not the threshold, so another one finds them again."""
+    section = run.config.dedup
+    part = [section.lowest, section.probes, section.block_rows, run.config.tier.by, run.seed]
+    scored = [score.stage(name) for name in config.scorers(run.config.tier.by)]
+    return run.digest("near", VERSION, part, ["ingest", "embed", "cluster", *scored])
+
+
+def place(inputs: str) -> str:
+    """Where in the run folder the edges of a digest are."""
+    return f"{schema.FOLDER}/edges-{inputs[:16]}.parquet"
+
+
+def edges(run: session.Session, seen: view.View) -> pa.Table:
+    """The spanning forest of all near pairs, best first, found once for each digest.
+
+    Memory of the launcher O(edges), about 100 bytes each.
+
+    Args:
+      run: The session.
+      seen: A view with the marks of exact copies.
+    """
+    url = storage.join(run.root, place(digest(run)))
+    if not storage.exists(url):
+        storage.write_atomic(url, sidecars.encode(_find(run, seen), {}))
+    return read(run)
+
+
+def read(run: session.Session) -> pa.Table:
+    """The edges of a run whose dedup stage has begun to write."""
+    with storage.open_read(storage.join(run.root, place(digest(run)))) as file:
+        return pq.read_table(file)
+
+
+def pairs(graph: schema.Graph) -> near_pairs.Pairs:
+    """Its edges as pairs of nodes."""
+    return near_pairs.Pairs(graph.a, graph.b, graph.cosine)
+
+
+def facts(run: session.Session) -> dict:
+    """For the ledger: how many rows each threshold would merge."""
+    table, section = read(run), run.config.dedup
+    hundredths = np.arange(math.ceil(100 * section.lowest), 100) / 100
+    thresholds = np.unique([section.lowest, *hundredths, section.threshold or 1.0])
+    graph = schema.graph(table)
+    n = graph.nodes.num_rows
+    swept = duplicate_groups.sweep(pairs(graph), n, thresholds)
+    return {
+        "files": session.digests(run.root, (place(digest(run)),)),
+        "capped": int(table.schema.metadata[schema.CAPPED.encode()]),
+        "thresholds": thresholds.tolist(),
+        "merged": (n - swept.kept).tolist(),
+    }
+
+
+def _find(run: session.Session, seen: view.View) -> pa.Table:
+    cut, section = run.cut("supply"), run.config.dedup
+    job = meet.Job(
+        view=seen,
+        names=tuple(s.name for s in cut),
+        centroids=run.entry("cluster")["centroids"],
+        scratch=pool.scratch(run, "near"),
+        rated=tier.rated(run, cut),
+        threshold=section.lowest,
+        probes=section.probes,
+        seed=run.seed,
+    )
+    storage.remove_tree(job.scratch)
+    run.execute(lambda p: session.spans(p, cut) | "visit" >> beam.ParDo(Visit(job)))
+    members, visitors, capped = _counted(job, run.entry("cluster")["k"])
+    d, item = artifacts.read(job.centroids).shape[1], np.dtype(run.config.embed.dtype).itemsize
+    shuffled = ROUND_BYTES // (d * item + _NAMED_BYTES)
+    plan = blocks.blocks(members, visitors, cap=section.block_rows, shuffled=shuffled)
+    for turn in range(plan.rounds):
+        _round(run, job, plan, turn)
+    found = meet.forest(_written(job))
+    storage.remove_tree(job.scratch)
+    return found.replace_schema_metadata({schema.CAPPED: str(capped)})
+
+
+def _round(run: session.Session, job: meet.Job, plan: blocks.Blocks, turn: int) -> None:
+    cut, step = run.cut("supply"), meet.Meet(job, plan, turn)
+    run.execute(lambda p: session.spans(p, cut) | f"round-{turn}" >> step)
+
+
+def _counted(job: meet.Job, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Members and visitors of each cell, and how many rows had to leave out cells."""
+    count, capped = np.zeros((2, k), np.int64), 0
+    for name in job.names:
+        table = sidecars.read(job.scratch, meet.VISITS, name)
+        cell, member = table["cell"].to_numpy(), table["member"].to_numpy()
+        for side in (0, 1):
+            count[side] += np.bincount(cell[member == bool(side)], minlength=k)
+        capped += pc.sum(pc.and_(table["capped"], table["member"])).as_py() or 0
+    return count[1], count[0], capped
+
+
+class Visit(beam.DoFn):
+    """Span to the cells its rows meet others in, their own first."""
+
+    def __init__(self, job: meet.Job) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        with engine.carried():
+            self._cells = cells.Cells(np.array(artifacts.read(self._job.centroids)))
+
+    def process(self, span: shards.Span) -> Iterable[str]:
+        with engine.carried():
+            for shard in span.shards:
+                parts = list(self._batches(shard))
+                table = pa.Table.from_batches(parts, _MEETING)
+                stamp = sidecars.Stamp("", "")
+                sidecars.commit(self._job.scratch, meet.VISITS, shard.name, table, stamp)
+                yield shard.name
+
+    def _batches(self, shard: shards.Shard) -> Iterator[pa.RecordBatch]:
+        start = 0
+        for alone, batch in _alone(self._job, shard, (embeddings.EMBEDDING, clusters.CLUSTER)):
+            x = meet.unit(batch)[alone]
+            own = batch.column(clusters.CLUSTER).to_numpy()[alone]
+            seen = self._cells.visits(x, self._job.threshold, own=own, probes=self._job.probes)
+            row = np.concatenate([alone, alone[seen.row]]) + start
+            member = np.arange(len(row)) < len(alone)
+            capped = np.concatenate([seen.capped, seen.capped[seen.row]])
+            cell = np.concatenate([own, seen.cell])
+            arrays = [row.astype(np.int32), cell.astype(np.int32), member, capped]
+            yield pa.RecordBatch.from_arrays([pa.array(a) for a in arrays], schema=_MEETING)
+            start += batch.num_rows
+
+
+def _alone(
+    job: meet.Job, shard: shards.Shard, reads: tuple[str, ...]
+) -> Iterator[tuple[NDArray[np.int64], pa.RecordBatch]]:
+    """Batches of a shard, each with the positions of its rows that are no exact copies."""
+    copy = job.view.table(shard.name, duplicates.EXACT, [duplicates.DUP_OF])[duplicates.DUP_OF]
+    first, start = copy.is_null().to_numpy(), 0
+    for _, batch in job.view.batches(shards.Span((shard,)), reads):
+        yield np.flatnonzero(first[start : start + batch.num_rows]), batch
+        start += batch.num_rows
+
+
+def _written(job: meet.Job) -> Iterator[pa.RecordBatch]:
+    for name in storage.listing(storage.join(job.scratch, meet.EDGES), ".parquet"):
+        yield from sidecars.batches(job.scratch, meet.EDGES, name.removesuffix(".parquet"))

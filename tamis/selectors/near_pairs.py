@@ -1,0 +1,218 @@
+"""All pairs of rows whose cosine reaches a threshold, exactly, without comparing all of them.
+
+Rows are compared inside their cell and in the cells they visit (`cells`). There, a certified screen
+goes first. With B an orthonormal basis of p directions, and s(x) = (x B, |x - x B B'|), a unit row
+of p + 1 coordinates, Cauchy-Schwarz on what B leaves out gives
+
+    <x, y>  <=  <s(x), s(y)>
+
+so a pair whose screen is below the threshold is no near pair. The few that pass are measured, in
+float64. Rows are rounded to multiples of 2^-24 first (as fine as float32), so that every partial
+sum of a product of two is a multiple of 2^-48 below 2: float64 holds it exactly, in any order. A
+cosine therefore has the same bits in any block, by any BLAS, on any number of threads.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import nearest
+from tamis.selectors import cells
+
+SCREEN = 31  # directions; with the rest's norm 32 coordinates, an eighth of a product at d = 256
+_ROUNDOFF = 2.0**-24
+_GRID = np.float32(2.0**24)
+_TILE = 1 << 20  # products at a time, 4 MiB
+_MEASURED = 8_192  # pairs gathered at a time
+_CROWDED = 64  # a tile where more than one in this many passes the screen is multiplied out
+
+
+class Pairs(NamedTuple):
+    """Near pairs.
+
+    Attributes:
+      a: Shape (p,) int64, a row.
+      b: Shape (p,) int64, the other.
+      similarity: Shape (p,) float32, at least the threshold: a cosine here.
+    """
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows of a matrix, ready to be compared. Only screens are copied.
+
+    Attributes:
+      x: Shape (m, d) float32, unit rows, multiples of 2^-24.
+      rows: Shape (n,) int64, rows of `x`.
+      screens: Shape (n, p + 1) float32, `s` of those rows.
+    """
+
+    x: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    screens: NDArray[np.float32]
+
+    def at(self, part: slice | NDArray[np.int64]) -> "Block":
+        return Block(self.x, self.rows[part], self.screens[part])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def basis(centroids: NDArray[np.float32], directions: int = SCREEN) -> NDArray[np.float32]:
+    """The leading eigenvectors of the centroids' second moment, shape (d, at most `directions`).
+
+    Any orthonormal basis is correct; the more of the rows' norm it holds, the fewer pairs pass.
+    """
+    wide = centroids.astype(np.float64)
+    _, vectors = np.linalg.eigh(wide.T @ wide)  # ascending
+    return np.ascontiguousarray(vectors[:, ::-1][:, :directions], np.float32)
+
+
+def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
+    """Rows with their screens. Time n d p.
+
+    The norm of the rest is rounded up by what the float32 product may have lost.
+    """
+    kept = x @ directions
+    lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
+    rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
+    screens = np.concatenate([kept, rest[:, None].astype(np.float32)], axis=1)
+    return Block(on_grid(x), np.arange(len(x)), screens)
+
+
+def on_grid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows rounded to multiples of 2^-24."""
+    found = x * _GRID
+    np.rint(found, out=found)
+    found *= 1 / _GRID
+    return found
+
+
+def within(rows: Block, threshold: float) -> Iterator[Pairs]:
+    """Near pairs of the rows of a block, by their places in it, a < b, tile by tile."""
+    start = 0
+    while start < len(rows):
+        rest = rows.at(slice(start, None))
+        stop = min(max(1, _TILE // len(rest)), len(rest))
+        for found in between(rest.at(slice(stop)), rest, threshold):
+            once = found.a < found.b
+            yield Pairs(found.a[once] + start, found.b[once] + start, found.similarity[once])
+        start += stop
+
+
+def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
+    """Near pairs of a row of one block (`a`) and a row of another (`b`), tile by tile.
+
+    Time n m (p + 1), and d for each pair that passes the screen; memory `_TILE` products.
+    """
+    step = max(1, _TILE // max(len(right), 1))
+    for start in range(0, len(left), step):
+        found = _tile(left.at(slice(start, start + step)), right, threshold)
+        yield Pairs(found.a + start, found.b, found.similarity)
+
+
+def _tile(left: Block, right: Block, threshold: float) -> Pairs:
+    least = np.float32(threshold - 8.0 * (left.x.shape[1] + 3) * _ROUNDOFF)
+    product = left.screens @ right.screens.T
+    place = np.flatnonzero(product.ravel() >= least)
+    if len(place) * _CROWDED > product.size:
+        wide = (side.x[side.rows].astype(np.float64) for side in (left, right))
+        exact = np.matmul(next(wide), next(wide).T).astype(np.float32).ravel()
+        place = np.flatnonzero(exact >= np.float32(threshold))
+        a, b = np.divmod(place, len(right))
+        return Pairs(a, b, np.minimum(exact[place], 1))
+    a, b = np.divmod(place, max(len(right), 1))
+    similarity = cosine(left.x, right.x, left.rows[a], right.rows[b])
+    near = similarity >= np.float32(threshold)
+    return Pairs(a[near], b[near], similarity[near])
+
+
+def cosine(
+    x: NDArray[np.float32], y: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows on the grid."""
+    out = np.empty(len(a), np.float32)
+    for start in range(0, len(a), _MEASURED):
+        part = slice(start, start + _MEASURED)
+        wide = x[a[part]].astype(np.float64), y[b[part]].astype(np.float64)
+        out[part] = nearest.row_dot(*wide)
+    return np.minimum(out, 1)
+
+
+def near_pairs(
+    x: NDArray[np.float32],
+    threshold: float,
+    *,
+    centroids: NDArray[np.float32],
+    probes: int = cells.PROBES,
+    workers: int = 1,
+) -> tuple[Pairs, NDArray[np.bool_]]:
+    """All pairs with a cosine of at least `threshold`, of rows that fit in memory.
+
+    Time n k d for the visits, and about (1 + visits a row) n^2 / k screens. Memory O(n + pairs)
+    beside `x`. BLAS should have one thread where `workers` is above 1.
+
+    Args:
+      x: Shape (n, d), unit rows.
+      threshold: A cosine, above -1.
+      centroids: Shape (k, d), unit rows; any will do, and good ones are fast.
+      probes: Cells a row may visit beside its own.
+      workers: Threads.
+
+    Returns:
+      The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): only a pair
+      with such a row may be missing.
+    """
+    rows = block(x, basis(centroids))
+    visits = cells.Cells(centroids).visits(x, threshold, probes=probes)
+    members = _by_cell(np.arange(len(x)), visits.own, len(centroids))
+    visitors = _by_cell(visits.row, visits.cell, len(centroids))
+
+    def compare(cell: int) -> list[Pairs]:
+        return list(_in_cell(rows, members(cell), visitors(cell), threshold))
+
+    with futures.ThreadPoolExecutor(workers) as pool:
+        found = [p for part in pool.map(compare, range(len(centroids))) for p in part]
+    return _once(found, len(x)), visits.capped
+
+
+def _by_cell(
+    rows: NDArray[np.int64], cell: NDArray[np.int32], k: int
+) -> Callable[[int], NDArray[np.int64]]:
+    """Rows of a cell, ascending."""
+    order = rows[np.argsort(cell, kind="stable")]
+    stops = np.cumsum(np.bincount(cell, minlength=k))
+    return lambda i: order[stops[i - 1] if i else 0 : stops[i]]
+
+
+def _in_cell(
+    rows: Block, members: NDArray[np.int64], visitors: NDArray[np.int64], threshold: float
+) -> Iterator[Pairs]:
+    here = rows.at(members)
+    for p in within(here, threshold):
+        yield Pairs(members[p.a], members[p.b], p.similarity)
+    for p in between(here, rows.at(visitors), threshold):
+        a, b = members[p.a], visitors[p.b]
+        yield Pairs(np.minimum(a, b), np.maximum(a, b), p.similarity)
+
+
+def _once(parts: list[Pairs], n: int) -> Pairs:
+    """A pair may have met in the cells of both its rows."""
+    found = joined(parts)
+    _, first = np.unique(found.a * n + found.b, return_index=True)
+    return Pairs(found.a[first], found.b[first], found.similarity[first])
+
+
+def joined(parts: Iterable[Pairs]) -> Pairs:
+    """The pairs of all parts, in order."""
+    none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    return Pairs(*(np.concatenate(columns) for columns in zip(none, *parts, strict=True)))
