@@ -34,6 +34,8 @@ _FIRMER, _FIRMEST = 1 / 2, 1 / 8
 # many times the tolerance, no certificate is asked for.
 _SETTLED, _HOPELESS = 0.2, 10.0
 _FLAT = 1e-14
+# A sample's own error is far above the tolerance, so it need not be met there.
+_ROUGH = 5.0
 
 
 class BestMixture(NamedTuple):
@@ -134,7 +136,7 @@ def best_mixture(
         level = problem if rows == n else problem.sample(rows)
         held = dataclasses.replace(level, cost=holding.held(level.cost, memory))
         first = rows == _levels(n)[0]
-        search = _Search(held, allowed, epsilon, tolerance)
+        search = _Search(held, allowed, epsilon, tolerance * (1 if rows == n else _ROUGH))
         found = search.solve(search.descended(point) if first else point, 1.0 if first else _FIRMER)
         used += search.count[0] * len(level.shares) / n
         point = _Point(found.g, found.weights)
