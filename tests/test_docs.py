@@ -63,9 +63,12 @@ def test_every_name_the_readme_imports_is_there():
 
 def test_every_selector_has_a_row():
     text = (ROOT / "docs/selectors.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    assert set(registry.SELECTORS) <= set(rows)
-    assert len(rows) == len(set(rows))
+    named, measured = text.split("## When it helps, when it hurts")
+    rows = re.findall(r"^\| `(\w+)` \|", named, re.MULTILINE)
+    assert sorted(rows) == sorted(registry.SELECTORS)
+    # The baseline has nothing to be held against; near-copies have a page of their own.
+    judged = set(registry.SELECTORS) - {"uniform", "semantic_duplicates"}
+    assert judged <= set(re.findall(r"`(\w+)`", measured))
 
 
 def test_the_exported_schema_is_the_code_s():
