@@ -1,6 +1,7 @@
 """Every registered scorer keeps the laws, and the laws notice those that do not."""
 
 import dataclasses
+import importlib.util
 import io
 import json
 import pickle
@@ -47,6 +48,8 @@ from tamis.scorers import (
 )
 
 N, D = 120, 24
+_NEEDS_KENLM = pytest.mark.skipif(not importlib.util.find_spec("kenlm"), reason="needs kenlm")
+NAMES = [pytest.param(n, marks=[_NEEDS_KENLM] * (n == "perplexity")) for n in scorers.SCORERS]
 WORDS = ["the", "of", "and", "cat", "dog", "#x", "...", "http://a.b", "12", "über", "東京", "tree"]
 
 
@@ -202,13 +205,13 @@ def fitted_on_texts(folder, arpa):
     }
 
 
-@pytest.mark.parametrize("name", scorers.SCORERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_scorer_keeps_the_laws(name, made, batch):
     assert isinstance(made[name], scorers.find(name))
     testing.check_scorer(made[name], batch)
 
 
-@pytest.mark.parametrize("name", scorers.SCORERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_one_row_is_enough(name, made, batch):
     testing.check_scorer(made[name], batch.slice(5, 1))
 
