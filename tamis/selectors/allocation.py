@@ -146,7 +146,7 @@ def _budget(here: planner.Planner, forecast: forecast_.Forecast) -> plan_.Budget
         weights=forecast.weights,
         measurements=int(forecast.cells.count.sum()),
         largest_pilot=int(forecast.cells.samples.max()),
-        summary=f"{sentence}; {wording.predicted(error, interval, price)}.",
+        summary=f"{sentence}; {wording.predicted(error, interval, price)}.{wording.far(forecast)}",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from tamis import errors, seeding
@@ -19,6 +19,7 @@ from tamis.selectors.laws import competition
 Floats = NDArray[np.float64]
 
 _DRAWS = 12
+_STEP = 4.0  # times the longest pilot: what a budget is planned from by default
 _ROUNDING = 1e-9  # shares of a run sum to 1 only nearly
 _REACH = float(stats.norm.ppf(0.5 + plan_.LEVEL / 2))
 
@@ -103,14 +104,24 @@ class Forecast:
         """Standard deviation of one training run around its prediction.
 
         Parameters (over the draws), disagreement of the laws, their error on held-out lengths, and
-        the seed.
+        the seed. The held-out error is of a step of about `_STEP` in length; further out it adds up
+        like a random walk in log samples.
         """
+        steps = np.log(max(self._times(training.samples), _STEP)) / np.log(_STEP)
         own = np.array([m.entry.fit.law.predict(*training) for m in self.members])
         weight = np.array([m.weight for m in self.members])
         apart = np.tensordot(weight, (own - self.predict(training)) ** 2, 1)
         missed = competition.missed([m.entry for m in self.members], weight)
         seed = self.cells.noise_at(float(np.max(training.samples)))
-        return np.sqrt(np.var(self.drawn(training), axis=0) + apart + missed**2 + seed**2)
+        return np.sqrt(np.var(self.drawn(training), axis=0) + apart + steps * missed**2 + seed**2)
+
+    @property
+    def reach(self) -> float:
+        """How many times the longest pilot its trainings are."""
+        return self._times(self.samples)
+
+    def _times(self, samples: ArrayLike) -> float:
+        return float(np.max(samples)) / float(self.cells.samples.max())
 
     def _mean(self, drawn: Sequence[laws.Law], training: Training) -> Floats:
         pairs = zip(self.members, drawn, strict=True)

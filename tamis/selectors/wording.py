@@ -11,6 +11,7 @@ from tamis.selectors.laws import cells as cells_
 
 _SMALL = 0.0005  # of error: not worth collecting for
 _CLEAR = 3.0  # standard errors by which a rise must exceed the noise to be reported
+_FAR = 64  # times the longest pilot; three steps of the four that are tested
 
 
 def amount(budget: float, unit: plan_.Unit = "samples") -> str:
@@ -38,6 +39,16 @@ def budget(
     if choice.gap < 0:
         return f"{text}; {choice.name} is predicted {-choice.gap:.3f} lower, within the doubt"
     return f"{text}; {choice.name} is predicted {choice.gap:.3f} worse"
+
+
+def far(forecast: forecast_.Forecast) -> str:
+    """A sentence where no pilot can vouch for the prediction, else nothing."""
+    times = forecast.reach
+    if times <= _FAR:
+        return ""
+    return (
+        f" That is {times:,.0f} times the longest pilot: an extrapolation that nothing here tests."
+    )
 
 
 def predicted(error: float, interval: plan_.Interval, cost: plan_.Cost | None = None) -> str:

@@ -66,7 +66,12 @@ def test_the_generating_law_wins(truth):
 def test_compare_is_a_table():
     table = laws.compare(TABLES["SignalNoise"])
     assert table["law"][0].as_py() == "SignalNoise"
-    assert set(table["law"].to_pylist()) == {"SignalNoise", "RepetitionUtility", "Power"}
+    assert set(table["law"].to_pylist()) == {
+        "SignalNoise",
+        "RepetitionUtility",
+        "Power",
+        "Rational",
+    }
     assert table["held_out_error"][0].as_py() < 0.01
 
 

@@ -127,7 +127,7 @@ def aggregate(measurements: pa.Table) -> Cells:
     cell, first = _distinct(design)
     once = _distinct(np.column_stack([cell, seed, error]))[1]
     keys, cell, error = design[first], cell[once], error[once]
-    said = _seeds(seed, len(first), len(once))
+    said = [*_idle(table), *_seeds(seed, len(first), len(once)), *_hopeless(error, chance)]
     if len(keys) > MOST:
         cell, keys = _merged(design[once], len(names))
         said.append(f"{len(first):,} settings were merged into {len(keys):,} that are much alike")
@@ -147,6 +147,19 @@ def aggregate(measurements: pa.Table) -> Cells:
         replicated=bool((count > 1).any()),
         warnings=(*said, *_contradictions(keys[:, 0], squares, count, chance)),
     )
+
+
+def _idle(table: pa.Table) -> list[str]:
+    unread = measurements_.unread(table)
+    return [f"columns that no law reads: {', '.join(unread)}"] if unread else []
+
+
+def _hopeless(error: NDArray[np.float64], chance: float) -> list[str]:
+    """A tenth of the runs worse than guessing by more than noise: chance is probably another."""
+    worse = int((error > 1.05 * chance).sum())
+    if worse <= 0.1 * len(error):
+        return []
+    return [f"{worse:,} runs are worse than guessing, which errs by {chance:g}: state `chance`"]
 
 
 def _distinct(rows: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -30,6 +30,9 @@ class EffectiveData:
     d: float
     normaliser: float = repetition_utility.NORMALISER
 
+    def __post_init__(self) -> None:
+        repetition_utility.check(self.b, self.tau)
+
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
