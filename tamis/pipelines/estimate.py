@@ -21,7 +21,7 @@ _RATES = {
     "cluster": 60_000,
     "score": 30_000,
     "dedup": 600_000,
-    "near": 20_000,
+    "near": 4_000,
     "tier": 500_000,
     "select": 200_000,
 }

@@ -92,26 +92,29 @@ def facts(run: session.Session) -> dict:
 
 def _find(run: session.Session, seen: view.View) -> pa.Table:
     cut, section = run.cut("supply"), run.config.dedup
+    scratch = pool.scratch(run, "near")
     job = meet.Job(
         view=seen,
         names=tuple(s.name for s in cut),
         centroids=run.entry("cluster")["centroids"],
-        scratch=pool.scratch(run, "near"),
+        basis=storage.join(scratch, "basis.npy"),
+        scratch=scratch,
         rated=tier.rated(run, cut),
         threshold=section.lowest,
         probes=section.probes,
         seed=run.seed,
     )
-    storage.remove_tree(job.scratch)
+    storage.remove_tree(scratch)
+    centroids = np.array(artifacts.read(job.centroids))
+    artifacts.write(job.basis, near_pairs.basis(centroids))
     run.execute(lambda p: session.spans(p, cut) | "visit" >> beam.ParDo(Visit(job)))
-    members, visitors, capped = _counted(job, run.entry("cluster")["k"])
-    d, item = artifacts.read(job.centroids).shape[1], np.dtype(run.config.embed.dtype).itemsize
-    shuffled = ROUND_BYTES // (d * item + _NAMED_BYTES)
-    plan = blocks.blocks(members, visitors, cap=section.block_rows, shuffled=shuffled)
+    members, visitors, capped = _counted(job, len(centroids))
+    row = centroids.shape[1] * np.dtype(run.config.embed.dtype).itemsize + _NAMED_BYTES
+    plan = blocks.blocks(members, visitors, cap=section.block_rows, shuffled=ROUND_BYTES // row)
     for turn in range(plan.rounds):
         _round(run, job, plan, turn)
     found = meet.forest(_written(job))
-    storage.remove_tree(job.scratch)
+    storage.remove_tree(scratch)
     return found.replace_schema_metadata({schema.CAPPED: str(capped)})
 
 

@@ -123,18 +123,23 @@ def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
 
 def _tile(left: Block, right: Block, threshold: float) -> Pairs:
     least = np.float32(threshold - 8.0 * (left.x.shape[1] + 3) * _ROUNDOFF)
-    product = left.screens @ right.screens.T
-    place = np.flatnonzero(product.ravel() >= least)
-    if len(place) * _CROWDED > product.size:
-        wide = (_on_grid(side.x[side.rows]) for side in (left, right))
-        exact = np.matmul(next(wide), next(wide).T).astype(np.float32).ravel()
-        place = np.flatnonzero(exact >= np.float32(threshold))
-        a, b = np.divmod(place, len(right))
-        return Pairs(a, b, np.minimum(exact[place], 1))
+    crowd = len(left) * len(right) // _CROWDED
+    place = _above(left.screens, right.screens, least)
+    if len(place) > crowd:  # the screen tells too little here
+        place = _above(left.x[left.rows], right.x[right.rows], least)
+    if len(place) > crowd:  # near pairs indeed: cheaper all at once
+        exact = _on_grid(left.x[left.rows]) @ _on_grid(right.x[right.rows]).T
+        a, b = np.nonzero(exact.astype(np.float32) >= np.float32(threshold))
+        return Pairs(a, b, np.minimum(exact[a, b].astype(np.float32), 1))
     a, b = np.divmod(place, max(len(right), 1))
     similarity = cosine(left.x, right.x, left.rows[a], right.rows[b])
     near = similarity >= np.float32(threshold)
     return Pairs(a[near], b[near], similarity[near])
+
+
+def _above(x: NDArray[np.float32], y: NDArray[np.float32], least: np.float32) -> NDArray[np.int64]:
+    """Places in x @ y.T with at least a value, row by row."""
+    return np.flatnonzero((x @ y.T).ravel() >= least)
 
 
 def cosine(
