@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from tamis import errors, seeding
@@ -107,7 +107,8 @@ class Forecast:
         the seed. The held-out error is of a step of about `_STEP` in length; further out it adds up
         like a random walk in log samples.
         """
-        steps = np.log(max(self._times(training.samples), _STEP)) / np.log(_STEP)
+        longest = float(self.cells.samples.max())
+        steps = np.log(np.maximum(training.samples / longest, _STEP)) / np.log(_STEP)
         own = np.array([m.entry.fit.law.predict(*training) for m in self.members])
         weight = np.array([m.weight for m in self.members])
         apart = np.tensordot(weight, (own - self.predict(training)) ** 2, 1)
@@ -118,10 +119,7 @@ class Forecast:
     @property
     def reach(self) -> float:
         """How many times the longest pilot its trainings are."""
-        return self._times(self.samples)
-
-    def _times(self, samples: ArrayLike) -> float:
-        return float(np.max(samples)) / float(self.cells.samples.max())
+        return self.samples / float(self.cells.samples.max())
 
     def _mean(self, drawn: Sequence[laws.Law], training: Training) -> Floats:
         pairs = zip(self.members, drawn, strict=True)

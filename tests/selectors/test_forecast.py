@@ -14,7 +14,7 @@ AT = Training(np.array([0.3, 0.7]), np.asarray(4000.0), np.array([100.0, 100.0])
 
 
 def member(law, weight, draws, missed):
-    cells = types.SimpleNamespace(noise_at=lambda samples: 0.003)
+    cells = types.SimpleNamespace(noise_at=lambda _: 0.003, samples=np.array([250.0, 1000.0]))
     fit = types.SimpleNamespace(law=law, cells=cells, rmse=0.5)
     entry = types.SimpleNamespace(fit=fit, name="x", held_out=np.array(missed))
     return forecast_.Member(entry, weight, draws)
@@ -44,6 +44,18 @@ def test_disagreement_is_part_of_the_doubt(together):
     missed = np.mean((0.75 * np.array([0.01, -0.02]) + 0.25 * 0.02) ** 2)
     want = np.sqrt(np.var([mean, b]) + apart + missed + 0.003**2)
     assert together.deviation(AT) == pytest.approx(want)
+
+
+def test_the_error_on_held_out_lengths_adds_up_with_distance(together):
+    """Of one step of four times the longest pilot; sixteen times are two steps, less is one."""
+    missed = np.mean((0.75 * np.array([0.01, -0.02]) + 0.25 * 0.02) ** 2)
+    for samples, steps in ((500.0, 1), (4000.0, 1), (16_000.0, 2)):
+        at = AT._replace(samples=np.asarray(samples))
+        a, b, mean = float(A.predict(*at)), float(B.predict(*at)), float(together.predict(at))
+        apart = 0.75 * (a - mean) ** 2 + 0.25 * (b - mean) ** 2
+        want = np.sqrt(np.var([mean, b]) + apart + steps * missed + 0.003**2)
+        assert together.deviation(at) == pytest.approx(want)
+    assert together.reach == 4
 
 
 def test_many_trainings_are_one_call(together):
