@@ -53,7 +53,7 @@ def _check(run: session.Session, outcome: progress.Outcome) -> dict:
         _row(b.samples, b.predicted_error, b.interval, [told[k, b.samples] for k in select.KINDS])
         for b in made.budgets
     ]
-    storage.remove_tree(storage.join(run.root, "scratch"))
+    storage.remove_tree(run.scratch())
     document = schema.Check(
         seeds=run.config.check.seeds, chance=pilot.chance(targets[0][1]), budgets=found
     )

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, sidecars, sketch, storage
-from tamis.pipelines import coders, engine, folding, groups, ingest, near, pool, session, view
+from tamis.pipelines import coders, engine, folding, groups, ingest, near, session, view
 from tamis.schemas import duplicates, index, shards
 
 VERSION = 3
@@ -43,7 +43,7 @@ def dedup(run: session.Session) -> None:
     alike = section.threshold is not None
     part = [run.config.ingest.duplicates, *([section.threshold, near.digest(run)] if alike else [])]
     inputs = run.digest("dedup", VERSION, part, ["ingest"])
-    folder = pool.scratch(run, "dedup")
+    folder = run.scratch("dedup")
 
     def build(spans: beam.PCollection) -> object:
         if not alike:
@@ -74,7 +74,7 @@ def _exact(
 ) -> beam.PCollection:
     """Spans to sidecars of exact copies."""
     cut = run.cut("supply")
-    url = storage.join(run.root, "scratch", _SKETCH)
+    url = run.scratch(_SKETCH)
     twice = sketch.Twice(sketch.slots_for(sum(s.rows for s in cut)))
     (seen,) = folding.fold(run, "seen-twice", twice, (index.UID,), cut)
     artifacts.write(url, seen)

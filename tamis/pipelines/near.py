@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tamis import artifacts, sidecars, storage
-from tamis.pipelines import engine, meet, pool, score, session, tier, view
+from tamis.pipelines import engine, meet, score, session, tier, view
 from tamis.schemas import clusters, config, duplicates, embeddings, shards
 from tamis.schemas import near as schema
 from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
@@ -92,7 +92,7 @@ def facts(run: session.Session) -> dict:
 
 def _find(run: session.Session, seen: view.View) -> pa.Table:
     cut, section = run.cut("supply"), run.config.dedup
-    scratch = pool.scratch(run, "near")
+    scratch = run.scratch("near")
     job = meet.Job(
         view=seen,
         names=tuple(s.name for s in cut),

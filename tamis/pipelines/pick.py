@@ -66,7 +66,7 @@ def pick(
     blocks = _blocks(cells, wanted, run.config.select.block, run.seed)
     sizes = folding.fold(run, "blocks", Sizes(blocks), blocks.reads, cut)
     shares = _shares(blocks, wanted, sizes)
-    where = pool.scratch(run, NAME)
+    where = run.scratch(NAME)
     storage.remove_tree(where)
     folders = tuple(storage.join(where, f"budget-{j}") for j in range(wanted.shape[1]))
     send = Send(run.view(), blocks, reads, tuple(s.name for s in cut))
@@ -86,7 +86,7 @@ def pick(
 
 def clear(run: session.Session) -> None:
     """Remove the scratch files."""
-    storage.remove_tree(pool.scratch(run, NAME))
+    storage.remove_tree(run.scratch(NAME))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
         chance=chance(target[1]),
     )
     storage.write_atomic(url(run), sidecars.encode(table, {}))
-    storage.remove_tree(storage.join(run.root, "scratch"))
+    storage.remove_tree(run.scratch())
     trained = sum(r.samples for r in runs)
     return {"trainings": len(runs), "samples": trained, "largest": most}
 
@@ -116,7 +116,7 @@ def _train(
 
     Trainings are handed to workers in chunks; arrays travel by path.
     """
-    folder = pool.scratch(run, NAME)
+    folder = run.scratch(NAME)
     data = {"labels": rows.labels, "target": target[0], "target_labels": target[1]}
     data |= {f"pool-{i}": p for i, p in enumerate(pools)}
     for key, value in data.items():
@@ -144,7 +144,7 @@ def _train(
 def _trained(run: session.Session, runs: Sequence[design.Run]) -> int:
     """Trainings whose errors are written."""
     sizes = [len(members) for members in linear_probe.chunks(runs)]
-    folder = pool.scratch(run, NAME)
+    folder = run.scratch(NAME)
     done = [n for n in storage.listing(folder, ".json") if n.startswith("errors-")]
     return sum(sizes[int(n.removeprefix("errors-").removesuffix(".json"))] for n in done)
 

@@ -182,18 +182,13 @@ def gather(
     Raises:
       PlanError: a row's label is not among the target's, or nothing was picked.
     """
-    folder = scratch(run, name)
+    folder = run.scratch(name)
     storage.remove_tree(folder)
     cut = run.cut("supply")
     part = Gather(run.view(), folder, pick, cells, names)
     run.execute(lambda p: session.spans(p, cut) | name >> beam.ParDo(part))
     parts = [s.name for s in cut if storage.exists(sidecars.url(folder, _PARTS, s.name))]
     return _load(folder, parts)
-
-
-def scratch(run: session.Session, name: str) -> str:
-    """A folder for files that nobody needs after the stage."""
-    return storage.join(run.root, "scratch", name)
 
 
 class Gather(beam.DoFn):

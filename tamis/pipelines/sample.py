@@ -40,7 +40,7 @@ def rows(
     drawn = folding.fold(run, f"{name}-sample", first, (columns.UID,), cut)
     if not drawn.num_rows:
         return pa.table({})
-    folder = storage.join(run.root, "scratch", f"{name}-sample")
+    folder = run.scratch(f"{name}-sample")
     storage.remove_tree(folder)
     bound = drawn.column(folds.PRIORITY)[-1].as_py()
     part = Part(run.view(), folder, reads, (run.seed, name), bound)
@@ -51,7 +51,7 @@ def rows(
         if storage.exists(sidecars.url(folder, "", shard.name))
     )
     order = pc.sort_indices(found.select([folds.PRIORITY, columns.UID]), sort_keys=_KEY)
-    storage.remove_tree(storage.join(run.root, "scratch"))
+    storage.remove_tree(folder)
     return found.take(order[:k])
 
 

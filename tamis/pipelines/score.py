@@ -86,10 +86,10 @@ def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
 
 def _dimension(run: session.Session) -> int:
     """Of the embeddings."""
-    for shard in run.cut("supply"):
-        for _, batch in run.view().batches(shards.Span((shard,)), (columns.EMBEDDING,)):
-            return batch.column(columns.EMBEDDING).type.list_size
-    raise errors.PlanError("keep: theory needs rows", where=run.root, why="the supply is empty")
+    found = int(run.entry("embed")["dimension"])
+    if not found:
+        raise errors.PlanError("keep: theory needs rows", where=run.root, why="the supply is empty")
+    return found
 
 
 def _paths(run: session.Session, name: str) -> dict[str, str]:

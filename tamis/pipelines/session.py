@@ -52,6 +52,10 @@ class Session:
         """Make or open the run folder."""
         self.ledger = ledger.start(self.root, self.config.model_dump(mode="json"))
 
+    def scratch(self, name: str = "") -> str:
+        """A folder for files that nobody needs after the stage; without a name, of all of them."""
+        return storage.join(self.root, "scratch", *filter(None, [name]))
+
     def digest(self, stage: str, version: int, part: object, reads: Iterable[str] = ()) -> str:
         """What `stage` is made from, as hex.
 

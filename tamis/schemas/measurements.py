@@ -155,24 +155,21 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: a column is missing or a value cannot be a measurement.
     """
+    found = load(path)
     with in_file(path):
-        found = load(path)
         flat = str(path).lower().endswith(".csv") or is_flat(found)
         return from_flat(found) if flat else validate(found)
 
 
 @contextlib.contextmanager
 def in_file(path: str | pathlib.Path) -> Iterator[None]:
-    """Errors about measurements name the file; rows are counted from 0, without a header."""
+    """Errors about the values of a loaded file name it; rows count from 0, without a header."""
     try:
         yield
     except errors.PlanError as error:
         where = error.where.replace(_NOWHERE, str(path), 1) or str(path)
-        why, remedy = (
-            error.why,
-            error.remedy or "mend the file; rows count from 0, after the header",
-        )
-        raise errors.PlanError(error.what, where=where, why=why, remedy=remedy) from None
+        remedy = error.remedy or "mend the file; rows count from 0, after the header"
+        raise errors.PlanError(error.what, where=where, why=error.why, remedy=remedy) from None
 
 
 def load(path: str | pathlib.Path) -> pa.Table:

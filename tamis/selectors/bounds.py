@@ -165,8 +165,7 @@ def _impossible(found: Bounds, shares: Mapping[str, tuple[float, float]]) -> err
 
 def _fill(want: Floats, low: Floats, high: Floats, total: float) -> Floats:
     """Values in proportion to `want` that keep to their ends and sum to `total`: shape (m,)."""
-    scale = total / want.sum() if want.sum() > 0 else 0.0
-    x = np.clip(want * scale, low, high)
+    x = np.clip(_portions(want) * total, low, high)
     for _ in range(2 * len(want) + 2):
         left = total - x.sum()
         if abs(left) <= 1e-13:
@@ -176,5 +175,11 @@ def _fill(want: Floats, low: Floats, high: Floats, total: float) -> Floats:
         part = part if part.sum() > 0 else np.maximum(room, 0.0)
         if part.sum() <= 0:
             break
-        x = np.clip(x + left * part / part.sum(), low, high)
+        x = np.clip(x + left * _portions(part), low, high)
     return x
+
+
+def _portions(of: Floats) -> Floats:
+    """In proportion, with sum 1 or all 0, however small: shape (m,)."""
+    scaled = of / (of.max(initial=0.0) or 1.0)
+    return scaled / (scaled.sum() or 1.0)

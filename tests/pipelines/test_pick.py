@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tamis import errors, seeding, storage
-from tamis.pipelines import chain, guard, pick, pool, session, strata, verify
+from tamis.pipelines import chain, guard, pick, session, strata, verify
 from tamis.schemas import uids
 from tamis.selectors import quotas, registry
 
@@ -165,7 +165,7 @@ def test_two_processes_pick_the_same_rows(finished, configured, tmp_path):
         with chain.opened(document) as run:
             cells = strata.find(run)
             pick.pick(run, cells, np.array([[50, 0], [100, 230]]), run.cut("supply"))
-            urls = storage.tree(pool.scratch(run, "pick"))
+            urls = storage.tree(run.scratch("pick"))
             found.append({u[len(str(root)) :]: storage.read_bytes(u) for u in urls})
     assert len(found[0]) > 8
     assert found[0] == found[1]

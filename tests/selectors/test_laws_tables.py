@@ -189,10 +189,18 @@ def test_a_language_model_law_does_not_compete_on_mixtures(law):
         tables.compete(MIXTURES, laws=(law,))
 
 
-def test_a_law_of_mixtures_does_not_compete_on_language_models():
+@pytest.mark.parametrize("law", [laws.SignalNoise, laws.EffectiveData], ids=lambda law: law.name)
+def test_a_law_of_mixtures_does_not_compete_on_language_models(law):
     runs = {"params": [1e7, 1e8], "tokens": [1e9, 1e9], "loss": [4.0, 3.5]}
-    with pytest.raises(errors.PlanError, match="SignalNoise does not compete on measurements of l"):
-        tables.compete(runs, laws=(laws.SignalNoise,))
+    with pytest.raises(errors.PlanError, match=f"{law.name} does not compete on measurements of l"):
+        tables.compete(runs, laws=(law,))
+
+
+@pytest.mark.parametrize("read", [tables.read, measurements.read])
+def test_a_missing_file_is_not_to_be_mended(read, tmp_path):
+    with pytest.raises(errors.PlanError) as caught:
+        read(tmp_path / "none.csv")
+    assert str(caught.value) == f"no such file: {tmp_path / 'none.csv'}"
 
 
 def test_chance_is_read_and_missed_and_other_columns_are_named():

@@ -37,8 +37,9 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: there is no such file, or a value cannot be a measurement.
     """
+    found = measurements_.load(path)
     with measurements_.in_file(path):
-        return known(measurements_.load(path))
+        return known(found)
 
 
 def known(table: runs.Table) -> pa.Table:
@@ -99,15 +100,14 @@ def compete(
       seed: Of random starts and of the bootstrap.
 
     Raises:
-      PlanError: no law is about such measurements.
+      PlanError: no law is about such measurements, or one of `laws` is not.
     """
     table = known(measurements)
     if of_mixtures(table):
-        wanted: tuple[type[Law], ...] = laws or OF_MIXTURES
-        _require(wanted, OF_MIXTURES, "mixtures of strata")
-        return list(competition.compete(table, laws=wanted, seed=seed))
-    if set(laws) & set(OF_MIXTURES):
-        _require(laws, language.LAWS, "language models")
+        strange = [law for law in laws if not hasattr(law, "from_vector")]
+        _refuse(strange, OF_MIXTURES, "mixtures of strata")
+        return list(competition.compete(table, laws=laws or OF_MIXTURES, seed=seed))
+    _refuse([law for law in laws if law not in language.LAWS], language.LAWS, "language models")
     offered = laws or language.applicable(table)
     if not offered:
         raise errors.PlanError(
@@ -119,15 +119,14 @@ def compete(
     return list(language.compete(table, laws=offered, seed=seed))
 
 
-def _require(wanted: tuple[type[Any], ...], known: tuple[type[Any], ...], about: str) -> None:
-    """Raise unless every law, ours or not, can be fitted to such a table."""
-    for law in wanted:
-        if law not in known and not (known is OF_MIXTURES and hasattr(law, "from_vector")):
-            raise errors.PlanError(
-                f"{law.name} does not compete on measurements of {about}",
-                why=f"there are {', '.join(each.name for each in known)}",
-                remedy="choose one of them, or give it a table of the other kind",
-            )
+def _refuse(strange: list[type[Any]], known: tuple[type[Any], ...], about: str) -> None:
+    """Raise for the first law that is not about such a table."""
+    for law in strange:
+        raise errors.PlanError(
+            f"{law.name} does not compete on measurements of {about}",
+            why=f"there are {', '.join(each.name for each in known)}",
+            remedy="choose one of them, or give it a table of the other kind",
+        )
 
 
 def compare(measurements: runs.Table, *, laws: tuple[type[Any], ...] = ()) -> pa.Table:
