@@ -30,8 +30,6 @@ from tamis.selectors.transport.solution import Solution
 _DROPPED = 1e-4
 # Above this density a dense product is faster than a sparse one.
 _DENSE = 0.1
-# Up to this size the system is factorised: a Cholesky factor costs less than the passes.
-_FACTORISED = 2_048
 # Beyond some epsilons the quadratic model means nothing; a step is not even tried.
 _REACH = 8.0
 # Of the trust region (Nocedal & Wright 2006, §4.1): what a step must gain of what was predicted.
@@ -192,7 +190,7 @@ def _system(problem: scaling.Problem, state: scaling.State, epsilon: float) -> _
     if root.nnz > _DENSE * np.prod(root.shape) and 8 * np.prod(root.shape) <= _MEMORY:
         root = root.toarray()
     product = None
-    if len(problem.b) <= _FACTORISED:
+    if len(problem.b) <= problem.direct:
         squares = root.T @ root
         product = squares.toarray() if sparse.issparse(squares) else squares
     return _System(root, product, state.columns, problem.b - state.columns, epsilon)
