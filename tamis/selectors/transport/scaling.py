@@ -80,7 +80,7 @@ class Problem:
             a = self.a[part, None]
             block[block * a < least] = 0
             block *= np.sqrt(a)
-            kept = np.count_nonzero(block)
+            kept = int(np.count_nonzero(block))
             dense = kept > _DENSE * block.size
             blocks.append(block if dense else sparse.csr_array(block))
             memory -= block.nbytes if dense else 12 * kept
