@@ -196,15 +196,16 @@ def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:
     """The solution of the damped system, None where it fails.
 
     Adding a constant to g changes nothing, so without damping the system is singular that way; a
-    product of the columns' masses, added, closes it and changes d by that constant only.
+    constant added to the matrix closes it, and d then has sum 0.
     """
     diagonal = system.columns * (1 + damping + _RIDGE) + _TINY
     if system.product is not None:
-        matrix = np.outer(system.columns, system.columns)
-        matrix -= system.product
+        matrix = np.negative(system.product)
         matrix[np.diag_indices(len(diagonal))] += diagonal
-        try:
-            factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        if not damping:
+            matrix += system.columns.mean() / len(diagonal)
+        try:  # transposed, which is the same matrix in the order LAPACK works in
+            factor = linalg.cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
         except linalg.LinAlgError:
             return None
         return system.epsilon * linalg.cho_solve(factor, system.slack, check_finite=False)
