@@ -19,21 +19,21 @@ from scipy import optimize
 
 from tamis import errors
 from tamis.selectors.transport import certificate, costs, holding, masses, scaling, sweeps
+from tamis.selectors.transport.curvature import Curvature
 from tamis.selectors.transport.mixture import Mixture, known
 
-# Passes of one round of L-BFGS, and its memory: the sources' directions fit into it.
-_PASSES, _MEMORY = 30, 25
-# tau falls by this factor a round; it starts at a quarter of the spread of h, which moves w by 4.
-_SHRINK = 2.0
+# Steps of one round of L-BFGS.
+_PASSES = 30
+# tau starts at the spread of h, which moves w by about 1, falls by this factor a round, and ends
+# above the kinks' difficulties. A finer level starts with the first tau again.
+_SHRINK, _FIRMEST = 2.0, 1 / 16
 # Rows of the coarsest level, all sources together, and how many times more each level has.
 _COARSE_ROWS, _GROWTH = 4_096, 4
 _ROUNDS = 16
-# On finer levels the mixture is nearly known, and tau may begin lower.
-_FIRMER, _FIRMEST = 1 / 2, 1 / 8
 # A round ends when the marginal's error is well below the tolerance of the gap; with more than so
 # many times the tolerance, no certificate is asked for.
-_SETTLED, _HOPELESS = 0.2, 10.0
-_FLAT = 1e-14
+_SETTLED, _HOPELESS = 0.4, 10.0
+_HALVINGS, _ARMIJO = 8, 1e-4
 # A sample's own error is far above the tolerance, so it need not be met there.
 _ROUGH = 5.0
 
@@ -62,8 +62,11 @@ class BestMixture(NamedTuple):
 
 
 class _Point(NamedTuple):
+    """A potential, the mixture it goes with, and the pass made at it."""
+
     g: NDArray[np.float64]
     weights: NDArray[np.float64]
+    swept: sweeps.Sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,17 +132,19 @@ def best_mixture(
     """
     problem = known(sources, target, cost)
     allowed = limits(floors, caps, problem.k)
-    epsilon = masses.positive(epsilon)
-    point = _Point(np.zeros(len(problem.b)), allowed.nearest(np.full(problem.k, 1 / problem.k)))
-    used, n = 0.0, problem.cost.shape[0]
+    epsilon, n = masses.positive(epsilon), problem.cost.shape[0]
+    g, w = np.zeros(len(problem.b)), allowed.nearest(np.full(problem.k, 1 / problem.k))
+    used, tau, curvature = 0.0, 0.0, Curvature()
     for rows in _levels(n):
         level = problem if rows == n else problem.sample(rows)
         held = dataclasses.replace(level, cost=holding.held(level.cost, memory))
-        first = rows == _levels(n)[0]
-        search = _Search(held, allowed, epsilon, tolerance * (1 if rows == n else _ROUGH))
-        found = search.solve(search.descended(point) if first else point, 1.0 if first else _FIRMER)
+        rough = tolerance * (1 if rows == n else _ROUGH)
+        search = _Search(held, allowed, epsilon, rough, curvature)
+        point = search.started(g, w) if not tau else search.at(g, w)
+        tau = tau or search.spread(point)
+        found = search.solve(point, tau)
         used += search.count[0] * len(level.shares) / n
-        point = _Point(found.g, found.weights)
+        g, w = found.g, found.weights
     return found._replace(iterations=used)
 
 
@@ -170,88 +175,94 @@ def _levels(n: int) -> list[int]:
 
 @dataclasses.dataclass(frozen=True)
 class _Search:
-    """Rounds on one problem at one epsilon."""
+    """Rounds on one problem at one epsilon; `count` is of passes."""
 
     problem: Mixture
     allowed: Weights
     epsilon: float
     tolerance: float
+    curvature: Curvature = dataclasses.field(default_factory=Curvature)
     count: list[int] = dataclasses.field(default_factory=lambda: [0])
 
-    def sweep(self, g: NDArray[np.float64]) -> sweeps.Sweep:
+    def at(self, g: NDArray[np.float64], weights: NDArray[np.float64]) -> _Point:
+        """The point at g: one pass."""
         self.count[0] += 1
-        return self.problem.sweep(g, self.epsilon)
+        return _Point(g, weights, self.problem.sweep(g, self.epsilon))
 
-    def descended(self, point: _Point) -> _Point:
+    def started(self, g: NDArray[np.float64], weights: NDArray[np.float64]) -> _Point:
         """By way of larger regularisations, a round each."""
-        levels = scaling.levels(self.problem.cost.range, self.epsilon)
-        for larger in levels[1:]:
-            search = dataclasses.replace(self, epsilon=larger)
-            swept = search.sweep(point.g)
-            point, _ = search.round(point, self._spread(swept))
-        return point
+        for larger in scaling.levels(self.problem.cost.range, self.epsilon)[1:]:
+            search = dataclasses.replace(self, epsilon=larger, curvature=Curvature())
+            point = search.at(g, weights)
+            g, weights, _ = search.round(point, search.spread(point))
+        return self.at(g, weights)
 
-    def solve(self, point: _Point, firm: float) -> BestMixture:
+    def spread(self, point: _Point) -> float:
+        """What h differs by between sources, in which tau is measured."""
+        return float(np.ptp(self._h(point))) or self.epsilon
+
+    def solve(self, point: _Point, tau: float) -> BestMixture:
         """Rounds of the proximal point method until the gap is small enough."""
-        tau = firm * self._spread(self.sweep(point.g))
-        least, bound = _FIRMEST * tau / firm, -np.inf
+        least, bound = _FIRMEST * tau, -np.inf
         best = BestMixture(point.weights, np.inf, np.inf, point.weights, point.g, 0.0)
         for left in reversed(range(_ROUNDS)):
-            point, swept = self.round(point, tau)
-            bound = max(bound, self._lower(point, swept))
+            point = self.round(point, tau)
+            bound = max(bound, self.lower(point))
             tau = max(tau / _SHRINK, least)
-            if left and self._error(point.weights, swept) > _HOPELESS * self.tolerance:
+            if left and self._error(point) > _HOPELESS * self.tolerance:
                 continue  # a certificate would not be good enough
-            best = min(best, self._certified(point, swept), key=lambda one: one.value)
+            best = min(best, self.certified(point), key=lambda one: one.value)
             if best.value - bound <= self.tolerance * abs(best.value):
                 break
         return best._replace(gap=best.value - bound)
 
-    def round(self, point: _Point, tau: float) -> tuple[_Point, sweeps.Sweep]:
+    def round(self, point: _Point, tau: float) -> _Point:
         """max_g <b, g> + min_w <w, h(g)> + tau / 2 |w - w_0|^2 from where the last one ended."""
-        b, near, last = self.problem.b, point.weights, [self.sweep(point.g)]
-        unit = np.sqrt(self.epsilon / np.where(b > 0, b, np.inf))
+        near, point = point.weights, self._moved(point, point.weights, tau)
+        value, slope = self._model(point, near, tau)
+        unit = np.sqrt(self.epsilon / np.where(self.problem.b > 0, self.problem.b, np.inf))
+        for _ in range(_PASSES):
+            if self._error(point) <= _SETTLED * self.tolerance:
+                break
+            d, size = self.curvature.direction(slope * unit), 1.0
+            for _ in range(_HALVINGS):
+                found = self._moved(self.at(point.g + size * d * unit, near), near, tau)
+                least, following = self._model(found, near, tau)
+                blur = float(np.finfo(self.problem.cost.dtype).eps) * abs(value)
+                if least <= value + _ARMIJO * size * (d @ (slope * unit)) + blur:
+                    break
+                size /= 2
+            self.curvature.learn(size * d, (following - slope) * unit)
+            point, value, slope = found, least, following
+        return point
 
-        def weights() -> NDArray[np.float64]:
-            return self.allowed.nearest(near - self.problem.means(last[0].f) / tau)
+    def _moved(self, point: _Point, near: NDArray[np.float64], tau: float) -> _Point:
+        """With the mixture that is best for its g, tau and w_0."""
+        return point._replace(weights=self.allowed.nearest(near - self._h(point) / tau))
 
-        def fall(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            last[0] = self.sweep(u * unit)
-            w = weights()
-            value = b @ (u * unit) + w @ self.problem.means(last[0].f)
-            value += tau / 2 * np.sum((w - near) ** 2)
-            return -float(value), (w @ last[0].columns - b) * unit
+    def _model(
+        self, point: _Point, near: NDArray[np.float64], tau: float
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Minus the objective of a round, and its gradient in g."""
+        b, w = self.problem.b, point.weights
+        value = b @ point.g + w @ self._h(point) + tau / 2 * np.sum((w - near) ** 2)
+        return -float(value), w @ point.swept.columns - b
 
-        def near_enough(intermediate_result: optimize.OptimizeResult) -> None:
-            if self._error(weights(), last[0]) <= _SETTLED * self.tolerance:
-                raise StopIteration
+    def _h(self, point: _Point) -> NDArray[np.float64]:
+        return self.problem.means(point.swept.f)
 
-        found = optimize.minimize(
-            fall, np.divide(point.g, unit, out=np.zeros_like(unit), where=unit > 0),
-            jac=True, method="L-BFGS-B", callback=near_enough,
-            options={"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": 0.0},
-        )  # fmt: skip
-        g = found.x * unit
-        last[0] = self.sweep(g)
-        return _Point(g, weights()), last[0]
+    def _error(self, point: _Point) -> float:
+        return float(np.abs(point.weights @ point.swept.columns - self.problem.b).sum())
 
-    def _spread(self, swept: sweeps.Sweep) -> float:
-        return float(np.ptp(self.problem.means(swept.f))) or self.epsilon
-
-    def _error(self, w: NDArray[np.float64], swept: sweeps.Sweep) -> float:
-        return float(np.abs(w @ swept.columns - self.problem.b).sum())
-
-    def _lower(self, point: _Point, swept: sweeps.Sweep) -> float:
+    def lower(self, point: _Point) -> float:
         """A lower bound of V over all allowed mixtures."""
-        least = self.allowed.least(self.problem.means(swept.f))
+        least = self.allowed.least(self._h(point))
         return float(self.problem.b @ point.g) + least - self.problem.cost.error
 
-    def _certified(self, point: _Point, swept: sweeps.Sweep) -> BestMixture:
+    def certified(self, point: _Point) -> BestMixture:
         """The point with an upper bound of its value: two passes."""
         self.count[0] += 2
-        problem, w = self.problem, point.weights
-        value = certificate.upper(
-            problem.cost, problem.a(w), problem.b, point.g, self.epsilon, w @ swept.columns
-        )
-        h = problem.means(swept.f)
-        return BestMixture(w, value + problem.cost.error, np.inf, h, point.g, 0.0)
+        problem, (g, w, swept) = self.problem, point
+        a, columns = problem.a(w), w @ swept.columns
+        value = certificate.upper(problem.cost, a, problem.b, g, self.epsilon, columns)
+        return BestMixture(w, value + problem.cost.error, np.inf, self._h(point), g, 0.0)

@@ -75,5 +75,6 @@ def quantised(cost: costs.Cost) -> Quantised:
     for start in range(0, len(levels), step):
         block = cost.rows(slice(start, start + step), 1 / scale)
         block -= block.dtype.type(low / scale)
-        levels[start : start + step] = np.clip(np.rint(block, out=block), 0, _LEVELS)
+        np.clip(np.rint(block, out=block), 0, _LEVELS, out=block)
+        levels[start : start + step] = block
     return Quantised(levels, low, scale, cost.error + scale / 2)

@@ -15,7 +15,7 @@ epsilon nearly fall apart into pieces, whose offsets then ruin a direction that 
 On 64 x 50 unequal masses at 1e-3 of the range the line search stood still; damping takes 35 steps.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,10 +28,6 @@ from tamis.selectors.transport.solution import Solution
 # Entries left out sum to at most this share of the error: what is left out but kept in the diagonal
 # acts as damping, which clusters that exchange little mass feel first.
 _DROPPED = 1e-4
-# Above this density a dense product is faster than a sparse one.
-_DENSE = 0.1
-# Up to this size the system is factorised: a Cholesky factor costs less than the passes.
-_FACTORISED = 2_048
 # Beyond some epsilons the quadratic model means nothing; a step is not even tried.
 _REACH = 8.0
 # Of the trust region (Nocedal & Wright 2006, §4.1): what a step must gain of what was predicted.
@@ -189,11 +185,9 @@ def _system(problem: scaling.Problem, state: scaling.State, epsilon: float) -> _
     root = problem.root(state, epsilon, _DROPPED * min(1.0, problem.error(state)), _MEMORY)
     if root is None:
         return None
-    if root.nnz > _DENSE * np.prod(root.shape) and 8 * np.prod(root.shape) <= _MEMORY:
-        root = root.toarray()
     product = None
-    if len(problem.b) <= _FACTORISED:
-        squares = root.T @ root
+    if len(problem.b) <= problem.direct:
+        squares: Any = root.T @ root
         product = squares.toarray() if sparse.issparse(squares) else squares
     return _System(root, product, state.columns, problem.b - state.columns, epsilon)
 
@@ -202,15 +196,16 @@ def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:
     """The solution of the damped system, None where it fails.
 
     Adding a constant to g changes nothing, so without damping the system is singular that way; a
-    product of the columns' masses, added, closes it and changes d by that constant only.
+    constant added to the matrix closes it, and d then has sum 0.
     """
     diagonal = system.columns * (1 + damping + _RIDGE) + _TINY
     if system.product is not None:
-        matrix = np.outer(system.columns, system.columns)
-        matrix -= system.product
+        matrix = np.negative(system.product)
         matrix[np.diag_indices(len(diagonal))] += diagonal
-        try:
-            factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        if not damping:
+            matrix += system.columns.mean() / len(diagonal)
+        try:  # transposed, which is the same matrix in the order LAPACK works in
+            factor = linalg.cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
         except linalg.LinAlgError:
             return None
         return system.epsilon * linalg.cho_solve(factor, system.slack, check_finite=False)

@@ -1,7 +1,7 @@
 """Sinkhorn's iteration in the log domain (Cuturi 2013), with epsilon scaling."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,8 @@ from tamis.selectors.transport.solution import Solution
 _SHRINK = 4.0
 # A level is left when its coupling is about right: the next one moves the potentials anyway.
 _COARSE, _COARSE_STEPS = 0.05, 20
+# Above this density a dense product is faster than a sparse one.
+_DENSE = 0.1
 # Below this a column's mass is made of numbers that underflowed.
 _LOST = 1e-25
 
@@ -44,6 +46,10 @@ class Problem:
       cost: Shape (n, m).
     """
 
+    # Columns up to which Newton's system is factorised. Conjugate gradients are faster from about
+    # 500, but at small epsilon, where it is nearly singular, they do not reach full accuracy.
+    direct: ClassVar[int] = 2_048
+
     a: NDArray[np.float64]
     b: NDArray[np.float64]
     cost: costs.Cost
@@ -63,26 +69,35 @@ class Problem:
 
     def root(
         self, state: State, epsilon: float, dropped: float, memory: int
-    ) -> sparse.csr_array | None:
+    ) -> NDArray[np.float64] | sparse.csr_array | None:
         """diag(a)^(-1/2) P without small entries of sum `dropped`; None above `memory` bytes."""
         n, m = self.cost.shape
-        blocks, room, step = [], memory, costs.block_rows(self.cost)
-        with np.errstate(divide="ignore"):
-            shift = state.g / epsilon + np.log(self.b)
+        least, step = dropped / (n * m), costs.block_rows(self.cost)
+        blocks: list[NDArray[np.float64] | sparse.csr_array] = []
         for start in range(0, n, step):
             part = slice(start, start + step)
-            block = self.cost.rows(part, -1 / epsilon).astype(np.float64)
-            block += shift
-            block += state.f[part, None] / epsilon
-            np.exp(block, out=block)
+            block = self._conditional(state, epsilon, part)
             a = self.a[part, None]
-            block[block * a < dropped / (n * m)] = 0
+            block[block * a < least] = 0
             block *= np.sqrt(a)
-            blocks.append(sparse.csr_array(block))
-            room -= 12 * blocks[-1].nnz
-            if room < 0:
+            kept = int(np.count_nonzero(block))
+            dense = kept > _DENSE * block.size
+            blocks.append(block if dense else sparse.csr_array(block))
+            memory -= block.nbytes if dense else 12 * kept
+            if memory < 0:
                 return None
-        return sparse.vstack(blocks, format="csr")
+        if any(sparse.issparse(block) for block in blocks):
+            return sparse.vstack(blocks, format="csr")
+        return np.concatenate(blocks)
+
+    def _conditional(self, state: State, epsilon: float, part: slice) -> NDArray[np.float64]:
+        """What each of some rows sends to the columns, rows of sum 1."""
+        with np.errstate(divide="ignore"):
+            shift = state.g / epsilon + np.log(self.b)
+        block = self.cost.rows(part, -1 / epsilon).astype(np.float64, copy=False)
+        block += shift
+        block += state.f[part, None] / epsilon
+        return np.exp(block, out=block)
 
     def value(self, state: State) -> float:
         """The dual objective; at the soft c-transform it has no further term."""

@@ -121,7 +121,7 @@ def _each(runs: list[tuple[int, int, int]], ask: Ask) -> list[Sweep]:
         return [tensors.run(ask, start, end) for _, start, end in runs]
     workers = min(os.cpu_count() or 1, len(runs))
     # A product has threads of its own.
-    if workers < 2 or isinstance(ask.cost, costs.Points) or np.prod(ask.cost.shape) < _THREADED:
+    if workers < 2 or costs.computed(ask.cost) or np.prod(ask.cost.shape) < _THREADED:
         return [_run(ask, start, end) for _, start, end in runs]
     with futures.ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda run: _run(ask, run[1], run[2]), runs))

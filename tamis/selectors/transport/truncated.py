@@ -11,6 +11,7 @@ has a solution, which a sparse problem need not have. Potentials here are relati
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ class Truncated(scaling.Problem):
       f0: Shape (n,).
       g0: Shape (m,).
     """
+
+    # Only a rough solution is wanted, and the matrix is sparse: conjugate gradients.
+    direct: ClassVar[int] = 0
 
     reduced: sparse.csr_array
     threshold: float

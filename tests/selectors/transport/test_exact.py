@@ -82,6 +82,13 @@ def test_without_pot_scipy_is_chosen_by_the_problem(monkeypatch):
     assert transport.exact(u, u, cost).method == "scipy.optimize.linear_sum_assignment"
 
 
+def test_an_assignment_with_ties_has_duals():
+    cost = np.random.default_rng(0).integers(0, 4, (60, 60)).astype(float)
+    u = np.full(60, 1 / 60)
+    check(transport.exact(u, u, cost), u, u, cost)
+    check(transport.exact(u, u, np.zeros((60, 60))), u, u, np.zeros((60, 60)))
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 10**6))
 def test_highs_on_few_cells_is_optimal_on_all(n, m, seed):

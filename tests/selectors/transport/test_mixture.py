@@ -156,9 +156,9 @@ def test_the_certificate_holds_however_early_the_search_stops():
     rng = np.random.default_rng(0)
     for _ in range(10):
         w, g = share(rng.random(K)), rng.standard_normal(20)
-        search, point = best._Search(problem, allowed, 0.5, 1e-3), best._Point(g, w)
-        swept = search.sweep(g)
-        found, lower = search._certified(point, swept), search._lower(point, swept)
+        search = best._Search(problem, allowed, 0.5, 1e-3)
+        point = search.at(g, w)
+        found, lower = search.certified(point), search.lower(point)
         assert found.value >= cost_of(w).value - 1e-9
         assert lower <= transport.best_mixture(sources(), target(), 0.5).value + 1e-9
 
