@@ -33,10 +33,10 @@ _DENSE = 0.1
 # Up to this size the system is factorised: a Cholesky factor costs less than the passes.
 _FACTORISED = 2_048
 # Beyond some epsilons the quadratic model means nothing; a step is not even tried.
-_REACH, _SHORT = 8.0, 2.0
+_REACH = 8.0
 # Of the trust region (Nocedal & Wright 2006, §4.1): what a step must gain of what was predicted.
 _WORTH, _GOOD = 0.1, 0.5
-_LEAST, _FACTOR, _MOST = 1e-4, 8.0, 10.0
+_LEAST, _FACTOR, _MOST = 1e-4, 4.0, 10.0
 _WARM, _COARSE = 20, 1e-2
 _MEMORY = 1 << 30
 _RIDGE, _TINY = 1e-13, 1e-300
@@ -109,14 +109,14 @@ def level(
     """Some Sinkhorn steps and then Newton's, at one epsilon."""
     warm = min(most, before + _WARM)
     state = scaling.iterate(problem, g, epsilon, max(tolerance, _COARSE), warm, before)
-    steps, damping = 0, 0.0
+    steps, trust = 0, _Trust()
     while problem.error(state) > tolerance and state.iterations < most:
         system = _system(problem, state, epsilon)
         if system is None:
             state = problem.at(scaling.step(problem, state, epsilon), epsilon, state.iterations)
             continue
         before = state.iterations
-        state, damping = _step(problem, state, system, damping)
+        state, trust = _step(problem, state, system, trust)
         steps += state.iterations - before
     return state, steps
 
@@ -136,29 +136,50 @@ class _System(NamedTuple):
         return float(d @ self.slack - (d * d @ self.columns - out @ out) / (2 * self.epsilon))
 
 
+class _Trust(NamedTuple):
+    """How far the quadratic model is believed.
+
+    Attributes:
+      damping: mu of the next step.
+      reach: The longest step that is tried, in epsilons. It grows while steps keep their promise:
+        clusters that exchange no mass yet must move by many epsilons until they do.
+    """
+
+    damping: float = 0.0
+    reach: float = _REACH
+
+    def less(self) -> "_Trust":
+        """After a step that broke its promise."""
+        return _Trust(max(self.damping * _FACTOR, _LEAST), max(self.reach / 2, _REACH))
+
+    def more(self, length: float) -> "_Trust":
+        """After a step of that length that kept it well."""
+        eased = self.damping / _FACTOR if self.damping > _LEAST / _FACTOR**2 else 0.0
+        return _Trust(eased, self.reach * (2 if length > self.reach / 2 / _FACTOR else 1))
+
+    def damped(self) -> "_Trust":
+        return self._replace(damping=max(self.damping * _FACTOR, _LEAST))
+
+
 def _step(
-    problem: scaling.Problem, state: scaling.State, system: _System, damping: float
-) -> tuple[scaling.State, float]:
-    """A damped Newton step that keeps its promise, and the damping for the next."""
+    problem: scaling.Problem, state: scaling.State, system: _System, trust: _Trust
+) -> tuple[scaling.State, _Trust]:
+    """A damped Newton step that keeps its promise, and the trust for the next."""
     value, used = problem.value(state), state.iterations
     # Near the end a gain is smaller than the rounding of the objective.
     blur = 1e-13 * (abs(value) + float(np.abs(state.g).max()))
-    while damping <= _MOST:
-        d = _direction(system, damping)
-        if d is not None and np.ptp(d) <= _REACH * system.epsilon:
-            found = problem.at(state.g + d, system.epsilon, used)
-            promised, gained = system.gain(d), problem.value(found) - value
-            if gained >= _WORTH * promised - blur:
-                short = np.ptp(d) <= _SHORT * system.epsilon
-                good = short and gained >= _GOOD * promised - blur
-                return found, _eased(damping) if good else damping
-            used = found.iterations
-        damping = max(damping * _FACTOR, _LEAST)
-    return problem.at(scaling.step(problem, state, system.epsilon), system.epsilon, used), _LEAST
-
-
-def _eased(damping: float) -> float:
-    return damping / _FACTOR if damping > _LEAST / _FACTOR**2 else 0.0
+    while trust.damping <= _MOST:
+        d = _direction(system, trust.damping)
+        length = np.inf if d is None else float(np.ptp(d)) / system.epsilon
+        if d is None or length > trust.reach:
+            trust = trust.damped()
+            continue
+        found = problem.at(state.g + d, system.epsilon, used)
+        promised, gained = system.gain(d), problem.value(found) - value
+        if gained >= _WORTH * promised - blur:
+            return found, trust.more(length) if gained >= _GOOD * promised - blur else trust
+        used, trust = found.iterations, trust.less()
+    return problem.at(scaling.step(problem, state, system.epsilon), system.epsilon, used), _Trust()
 
 
 def _system(problem: scaling.Problem, state: scaling.State, epsilon: float) -> _System | None:
