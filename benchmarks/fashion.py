@@ -167,12 +167,12 @@ def train(data: Data, rows: NDArray[np.int64], rngs: Sequence[np.random.Generato
 
 
 def cached(path: Path, measure) -> tuple[Floats, float]:
-    """What `measure()` returns and its seconds, trained once and kept in a file."""
+    """What `measure()` returns and its processor seconds, trained once and kept in a file."""
     if not path.exists():
-        start = time.perf_counter()
+        start = time.process_time()
         found = measure()
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, errors=found, seconds=time.perf_counter() - start)
+        np.savez(path, errors=found, seconds=time.process_time() - start)
     kept = np.load(path)
     return kept["errors"], float(kept["seconds"])
 

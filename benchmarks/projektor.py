@@ -1,6 +1,6 @@
 """Performance of any mixture at any size, from a few small trainings: predicted against trained.
 
-    python -m benchmarks.projektor [--data data/fashion] [--draws 10] [--out docs/projektor.svg]
+    python -m benchmarks.projektor [--data data/fashion] [--draws 8] [--out docs/projektor.svg]
 
 Fashion-MNIST in the three-source construction of Kang et al. (2023); see `benchmarks/fashion.py`
 for the data and how to get them. Every cell of the simplex in steps of 0.1 (66) is trained at
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data/fashion"))
     parser.add_argument("--cache", type=Path, default=Path("data/projektor"))
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("docs/projektor.svg"))
     args = parser.parse_args()
     start = time.process_time()
@@ -98,7 +98,7 @@ def trained(data: fashion.Data, cache: Path) -> Grid:
         )
         noise = errors[size].std(axis=1, ddof=1).mean()
         count = errors[size].size
-        print(f"{size:6,} rows: {count} trainings in {seconds:.0f} s, seed noise {noise:.4f}")
+        print(f"{size:6,} rows: {count} trainings in {seconds:.0f} cpu s, seed noise {noise:.4f}")
     return Grid(weights, errors)
 
 
@@ -132,6 +132,7 @@ def geometry(data: fashion.Data, *, labels: bool = False) -> projektor.Geometry:
         },
         measure(data.target[0], prototypes, labels=known(data.target[1])),
         prototypes.cost(between(data.target) if labels else None),
+        known(prototypes.label),
     )
 
 

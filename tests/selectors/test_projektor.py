@@ -158,6 +158,17 @@ def test_reach_of_the_target_itself_is_one():
     np.testing.assert_allclose(same.reach(["t"], 0.1), 1, rtol=1e-12)
 
 
+def test_a_class_without_rows_stays_wrong_however_near_the_others_are():
+    cost = np.array([[0, 0.01], [0.01, 0.0]])
+    target = projektor.Measure(np.array([0.5, 0.5]), 10)
+    sources = {"a": projektor.Measure(np.array([1.0, 0]), 10), "b": target}
+    where = projektor.Geometry(sources, target, cost, np.array([0, 1]))
+    np.testing.assert_allclose(where.reach(["a", "b"], 1.0), [[2, 0], [1, 1]])
+    law = projektor.Coverage.over(where)(("a", "b"), **(LAW | {"strength": (1.0, 1.0)}))
+    alone = float(law.predict([1, 0], 1e9, [1e10, 1e10]))
+    assert alone == pytest.approx((LAW["floor"] + LAW["ceiling"]) / 2, abs=1e-3)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10**6), st.floats(50, 1e6))
 def test_coverage_falls_with_samples_and_stays_between_floor_and_ceiling(seed, n):
