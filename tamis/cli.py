@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -213,6 +214,71 @@ def fit(
     out.print(terminal.parameters(best))
     for warning in best.warnings:
         out.print(f"{best.law.name}: {warning}", markup=False)
+
+
+@app.command()
+def mix(
+    file: Run,
+    budget: Annotated[
+        int, typer.Option(metavar="N", help="Of the planned ones; else the last")
+    ] = 0,
+) -> None:
+    """How far each source is from the target, and the nearest mixture. Nothing is trained."""
+    document = load(file)
+    from tamis.pipelines import chain
+    from tamis.pipelines import mix as mixing
+
+    with chain.opened(document) as here:
+        found = mixing.mix(here, budget=budget or None)
+    out.print(terminal.mix(found))
+    for line in terminal.nearest(found):
+        out.print(line, markup=False)
+
+
+@app.command()
+def acquire(
+    file: Run,
+    offer: Annotated[list[str], typer.Option(metavar="SOURCE=ROWS", help="On offer; repeat it")],
+    price: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE=X", help="Of a row; repeat it")
+    ] = None,
+    money: Annotated[float | None, typer.Option(metavar="X", help="To spend")] = None,
+    rows: Annotated[int | None, typer.Option(metavar="N", help="Or: rows to add")] = None,
+    budget: Annotated[
+        int, typer.Option(metavar="N", help="Of the planned ones; else the last")
+    ] = 0,
+    quiet: Quiet = False,  # noqa: FBT002
+) -> None:
+    """What to acquire next: which source, how many rows, for how much less error."""
+    offered = {name: int(n) for name, n in _pairs("--offer", offer).items()}
+    prices, document = _pairs("--price", price or []), load(file)
+    from tamis.pipelines import acquire as acquiring
+    from tamis.pipelines import chain
+
+    with chain.opened(document, reporter=_reporter("quiet" if quiet else "auto")) as here:
+        chain.proceed(here, ("pilot", "plan"))
+        found = acquiring.acquire(
+            here, offered, money=money, rows=rows, price=prices, samples=budget or None
+        )
+    out.print(terminal.offers(found))
+    for line in terminal.basket(found):
+        out.print(line, markup=False)
+
+
+def _pairs(option: str, given: list[str]) -> dict[str, float]:
+    """`name=number`, as often as it was given."""
+    try:
+        pairs = [text.rsplit("=", 1) for text in given]
+        found = {name: float(number) for name, number in pairs}
+    except ValueError:
+        found = {}
+    if len(found) < len(given) or not all(math.isfinite(v) for v in found.values()):
+        raise errors.ConfigError(
+            f"{option} {' '.join(given)}",
+            why="not a name and a number each, or a name twice",
+            remedy=f"such as {option} movies=5000",
+        )
+    return found
 
 
 @app.command()

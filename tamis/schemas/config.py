@@ -192,6 +192,10 @@ class Plan(Part):
         "mixture", description="Any shares, or the published 'top k strata', as they come"
     )
     measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
+    predictor: Literal["laws", "transport"] = Field(
+        "laws",
+        description="transport: laws that know where the sources and the target lie compete too",
+    )
 
     @pydantic.field_validator("budgets")
     @classmethod
@@ -295,6 +299,8 @@ class Run(Part):
         self._can_embed()
         if self.check.guard and self.target is None:
             raise ValueError("check.guard needs a `target` to guard")
+        if self.plan.predictor == "transport" and self.target is None:
+            raise ValueError("plan.predictor: transport needs a `target` to be near to")
         if not self.plan.measurements:
             self._can_pilot()
         return self

@@ -174,6 +174,7 @@ class Acquisition:
     """The answer.
 
     Attributes:
+      names: Of the k sources.
       offers: By gain per cost, best first; ties in the order of the sources.
       basket: The best use of the whole budget.
       before: The basket of nothing.
@@ -182,6 +183,7 @@ class Acquisition:
         source alone and the basket. No pilot of any size is worth more.
     """
 
+    names: tuple[str, ...]
     offers: tuple[Offer, ...]
     basket: Basket
     before: Basket
@@ -213,6 +215,7 @@ def acquire(market: Market, *, pilot: float = 0.1, noise: float = 0.01) -> Acqui
         for i, bought in alone.items()
     ]
     return Acquisition(
+        market.names,
         tuple(sorted(offers, key=lambda o: -o.per_cost)),
         best,
         before,

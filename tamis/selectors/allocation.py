@@ -13,7 +13,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors
-from tamis.schemas import measurements as measurements_
 from tamis.schemas import plan as plan_
 from tamis.selectors import crossings, laws, marginal, quotas, search, strategies, wording
 from tamis.selectors import forecast as forecast_
@@ -136,15 +135,8 @@ def plan(
     Raises:
       PlanError: measurements, strata or budgets do not fit each other.
     """
-    _check(measurements, strata, budgets, max_epochs)
-    cells = cells_.aggregate(measurements)
-    order = [cells.names.index(s.name) for s in strata]
-    cells = dataclasses.replace(
-        cells,
-        names=tuple(s.name for s in strata),
-        weights=cells.weights[:, order],
-        supply=cells.supply[:, order],
-    )
+    cells = cells_.aggregate(measurements).ordered([s.name for s in strata])
+    _check(strata, budgets, max_epochs)
     supply = np.array([s.supply for s in strata], np.float64)
     lengths = sorted(set(budgets))
     forecasts = [
@@ -268,18 +260,8 @@ def _share(stratum: plan_.Stratum, quota: int, samples: int) -> plan_.Share:
 
 
 def _check(
-    measurements: pa.Table,
-    strata: Sequence[plan_.Stratum],
-    budgets: Sequence[int],
-    max_epochs: float | None,
+    strata: Sequence[plan_.Stratum], budgets: Sequence[int], max_epochs: float | None
 ) -> None:
-    measured = sorted(measurements_.strata(measurements))
-    given = sorted(s.name for s in strata)
-    if measured != given:
-        raise errors.PlanError(
-            f"measurements are about strata {measured}, the plan about {given}",
-            remedy="plan with the strata that were measured, or run the pilots again",
-        )
     if not budgets or min(budgets) < 1:
         raise errors.PlanError(f"budgets {list(budgets)} must be one or more positive numbers")
     empty = [s.name for s in strata if s.supply < 1]

@@ -5,11 +5,13 @@ Fitting sees cells, so its cost does not grow with the number of seeds.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tamis import errors
 from tamis.schemas import measurements as measurements_
 
 # In units of the chance level, so that 0.001 and 0.006 of error for two balanced classes.
@@ -66,6 +68,21 @@ class Cells:
         """Only the cells under a mask of shape (c,)."""
         columns = ("weights", "samples", "supply", "error", "seed_noise", "count")
         return dataclasses.replace(self, **{name: getattr(self, name)[mask] for name in columns})
+
+    def ordered(self, names: Sequence[str]) -> "Cells":
+        """The same with the strata in another order.
+
+        Raises:
+          PlanError: they are other strata.
+        """
+        if sorted(names) != sorted(self.names):
+            raise errors.PlanError(
+                f"measurements are about {sorted(self.names)}, the plan about {sorted(names)}",
+                remedy="plan with the strata that were measured, or run the pilots again",
+            )
+        order = [self.names.index(n) for n in names]
+        weights, supply = self.weights[:, order], self.supply[:, order]
+        return dataclasses.replace(self, names=tuple(names), weights=weights, supply=supply)
 
     def noise_at(self, samples: float) -> float:
         """Standard deviation of one run at a length: the nearest measured one, in logs."""

@@ -10,6 +10,7 @@ show a sample of themselves; performance is predicted for any mixture of them at
 
 from tamis.selectors.projektor.choice import Average, Predictor, rank, regressions
 from tamis.selectors.projektor.coverage import Coverage
+from tamis.selectors.projektor.flow import Flow, flow, unserved
 from tamis.selectors.projektor.geometry import Geometry
 from tamis.selectors.projektor.measures import Measure, Prototypes, merged
 from tamis.selectors.projektor.mixing import best_weights
@@ -18,13 +19,16 @@ from tamis.selectors.projektor.regression import Regression
 __all__ = [
     "Average",
     "Coverage",
+    "Flow",
     "Geometry",
     "Measure",
     "Predictor",
     "Prototypes",
     "Regression",
     "best_weights",
+    "flow",
     "merged",
     "rank",
     "regressions",
+    "unserved",
 ]
