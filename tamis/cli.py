@@ -2,21 +2,19 @@
 
 import contextlib
 import json
-import math
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import pydantic
 import rich.console
 import rich.markup
 import rich.table
 import typer
 import yaml
 
-from tamis import __version__, errors, ledger, progress, runfile, storage, terminal
+from tamis import __version__, console, errors, ledger, market, progress, runfile, storage, terminal
 from tamis import doctor as checkup
 from tamis.schemas import config
 
@@ -33,15 +31,7 @@ app = typer.Typer(
 )
 _BEAM = {"allow_extra_args": True}
 
-Run = Annotated[str, typer.Argument(metavar="FILE|RUN", help="Run file, or its run folder")]
-Redo = Annotated[bool, typer.Option("--redo", help="Replace stages made from another config")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress")]
-Style = Annotated[
-    str, typer.Option("--progress", metavar="STYLE", help="auto, rich, json or quiet")
-]
-
-out = rich.console.Console(highlight=False, soft_wrap=True)
-err = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+load, out, err = console.load, console.out, console.err
 
 
 def main() -> None:
@@ -67,29 +57,6 @@ def _version(
         raise typer.Exit
 
 
-def load(run: str) -> config.Run:
-    """The config of a run file, or of a run folder's ledger."""
-    is_folder = not run.endswith((".yaml", ".yml")) and storage.exists(
-        storage.join(run, ledger.DOCUMENT)
-    )
-    if is_folder or (storage.exists(run) and storage.is_folder(run)):
-        return _validated({**ledger.read(run)["config"], "run": run}, f"config of {run}")
-    return runfile.load(run)
-
-
-def _validated(document: dict, what: str) -> config.Run:
-    try:
-        return config.Run.model_validate(document)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        raise errors.ConfigError(
-            f"{what}: '{at}' may not be {first['input']!r}",
-            why=first["msg"],
-            remedy="mend it, or give the run file itself",
-        ) from None
-
-
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     try:
@@ -99,24 +66,17 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _reporter(style: str) -> progress.Reporter:
-    styles: dict[str, progress.Style] = {s: s for s in ("auto", "rich", "json", "quiet")}
-    if style not in styles:
-        raise errors.ConfigError(f"--progress {style}", remedy=f"one of {', '.join(styles)}")
-    return progress.reporter(styles[style])
-
-
 def _command(action: Callable[..., None], doc: str) -> Callable[..., None]:
     """A command on one run: `action(document, args=, redo=, reporter=)` with the usual options."""
 
     def command(
         ctx: typer.Context,
-        file: Run,
-        redo: Redo = False,  # noqa: FBT002
-        quiet: Quiet = False,  # noqa: FBT002
-        style: Style = "auto",
+        file: console.Run,
+        redo: console.Redo = False,  # noqa: FBT002
+        quiet: console.Quiet = False,  # noqa: FBT002
+        style: console.Style = "auto",
     ) -> None:
-        document, reporter = load(file), _reporter("quiet" if quiet else style)
+        document, reporter = load(file), console.reporter("quiet" if quiet else style)
         with _interruptible():
             action(document, args=tuple(ctx.args), redo=redo, reporter=reporter)
 
@@ -166,12 +126,12 @@ for _name, _doc in _STAGES.items():
 
 @app.command()
 def plan(
-    file: Run,
+    file: console.Run,
     budget: Annotated[
         str, typer.Option(metavar="N,N,…", help="Other budgets than the run file's, e.g. 1e6,1e7")
     ] = "",
     max_epochs: Annotated[float, typer.Option(help="Never repeat a row more often")] = 0,
-    quiet: Quiet = False,  # noqa: FBT002
+    quiet: console.Quiet = False,  # noqa: FBT002
 ) -> None:
     """Budget to quotas. Other budgets need pilots of their own, which are run first."""
     document = load(file)
@@ -181,12 +141,14 @@ def plan(
     if max_epochs:
         changed["max_epochs"] = max_epochs
     whole = {**document.model_dump(), "plan": {**document.plan.model_dump(), **changed}}
-    document = _validated(whole, "options of plan")
+    document = console.validated(whole, "options of plan")
     from tamis.pipelines import chain
     from tamis.pipelines import plan as planning
 
     stages = ("pilot", "plan")
-    here = chain.run(document, stages=stages, reporter=_reporter("quiet" if quiet else "auto"))
+    here = chain.run(
+        document, stages=stages, reporter=console.reporter("quiet" if quiet else "auto")
+    )
     out.print(terminal.plan(planning.read(here)))
     out.print(planning.read(here).summary, markup=False)
 
@@ -216,73 +178,12 @@ def fit(
         out.print(f"{best.law.name}: {warning}", markup=False)
 
 
-@app.command()
-def mix(
-    file: Run,
-    budget: Annotated[
-        int, typer.Option(metavar="N", help="Of the planned ones; else the last")
-    ] = 0,
-) -> None:
-    """How far each source is from the target, and the nearest mixture. Nothing is trained."""
-    document = load(file)
-    from tamis.pipelines import chain
-    from tamis.pipelines import mix as mixing
-
-    with chain.opened(document) as here:
-        found = mixing.mix(here, budget=budget or None)
-    out.print(terminal.mix(found))
-    for line in terminal.nearest(found):
-        out.print(line, markup=False)
+app.command()(market.mix)
+app.command()(market.acquire)
 
 
 @app.command()
-def acquire(
-    file: Run,
-    offer: Annotated[list[str], typer.Option(metavar="SOURCE=ROWS", help="On offer; repeat it")],
-    price: Annotated[
-        list[str] | None, typer.Option(metavar="SOURCE=X", help="Of a row; repeat it")
-    ] = None,
-    money: Annotated[float | None, typer.Option(metavar="X", help="To spend")] = None,
-    rows: Annotated[int | None, typer.Option(metavar="N", help="Or: rows to add")] = None,
-    budget: Annotated[
-        int, typer.Option(metavar="N", help="Of the planned ones; else the last")
-    ] = 0,
-    quiet: Quiet = False,  # noqa: FBT002
-) -> None:
-    """What to acquire next: which source, how many rows, for how much less error."""
-    offered = {name: int(n) for name, n in _pairs("--offer", offer).items()}
-    prices, document = _pairs("--price", price or []), load(file)
-    from tamis.pipelines import acquire as acquiring
-    from tamis.pipelines import chain
-
-    with chain.opened(document, reporter=_reporter("quiet" if quiet else "auto")) as here:
-        chain.proceed(here, ("pilot", "plan"))
-        found = acquiring.acquire(
-            here, offered, money=money, rows=rows, price=prices, samples=budget or None
-        )
-    out.print(terminal.offers(found))
-    for line in terminal.basket(found):
-        out.print(line, markup=False)
-
-
-def _pairs(option: str, given: list[str]) -> dict[str, float]:
-    """`name=number`, as often as it was given."""
-    try:
-        pairs = [text.rsplit("=", 1) for text in given]
-        found = {name: float(number) for name, number in pairs}
-    except ValueError:
-        found = {}
-    if len(found) < len(given) or not all(math.isfinite(v) for v in found.values()):
-        raise errors.ConfigError(
-            f"{option} {' '.join(given)}",
-            why="not a name and a number each, or a name twice",
-            remedy=f"such as {option} movies=5000",
-        )
-    return found
-
-
-@app.command()
-def report(file: Run) -> None:
+def report(file: console.Run) -> None:
     """Write report.html again."""
     document = load(file)
     from tamis import report as pages
@@ -296,7 +197,7 @@ def report(file: Run) -> None:
 
 
 @app.command()
-def verify(file: Run) -> None:
+def verify(file: console.Run) -> None:
     """Check every file of a run folder: whole, fresh, aligned, and no row lost."""
     document = load(file)
     from tamis.pipelines import chain
@@ -320,7 +221,7 @@ def verify(file: Run) -> None:
 
 @app.command()
 def inspect(
-    file: Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
+    file: console.Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
 ) -> None:
     """The whole story of one row."""
     document = load(file)
@@ -332,7 +233,7 @@ def inspect(
 
 
 @app.command()
-def explain(file: Run) -> None:
+def explain(file: console.Run) -> None:
     """The resolved config, the stages, and what the run will take."""
     document = load(file)
     from tamis.pipelines import estimate
@@ -395,12 +296,12 @@ def schema() -> None:
 def demo(
     folder: Annotated[str, typer.Option(help="Where the texts go")] = "data/vader",
     file: Annotated[str, typer.Option(help="Its run file")] = "examples/sentiment.yaml",
-    style: Style = "auto",
+    style: console.Style = "auto",
 ) -> None:
     """Fetch the VADER four-domain texts and run the example on them."""
     from tamis import demo as example
 
     example.fetch(Path(folder))
-    document, reporter = load(file), _reporter(style)
+    document, reporter = load(file), console.reporter(style)
     with _interruptible():
         _everything(document, reporter=reporter)
