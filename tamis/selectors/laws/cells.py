@@ -75,9 +75,10 @@ class Cells:
         Raises:
           PlanError: they are other strata.
         """
-        if sorted(names) != sorted(self.names):
+        measured, given = sorted(self.names), sorted(names)
+        if measured != given:
             raise errors.PlanError(
-                f"measurements are about {sorted(self.names)}, the plan about {sorted(names)}",
+                f"measurements are about strata {measured}, the plan about {given}",
                 remedy="plan with the strata that were measured, or run the pilots again",
             )
         order = [self.names.index(n) for n in names]
