@@ -22,7 +22,6 @@ own, with two threads; memory is the peak above the loaded vectors.
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from concurrent import futures
@@ -196,14 +195,14 @@ def measure(name: str, folder: str, threshold: float) -> None:
     """In the child: run one side."""
     x, side = np.load(f"{folder}/x.npy"), SIDES[name]
     side(x[:2_000], threshold)  # imports and caches
-    x[:1].copy()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    chain.forget_peak()
+    before = chain.peak()
     clock, cpu = time.perf_counter(), time.process_time()
     pairs, parts = side(x, threshold)
     took = {
         "clock": time.perf_counter() - clock,
         "cpu": time.process_time() - cpu,
-        "memory": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10,
+        "memory": chain.peak() - before,
         "parts": parts,
     }
     np.savez(f"{folder}/pairs.npz", **pairs._asdict())

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 480.0, 430.0
 LOW, HIGH = "#fff3d6", "#8c2d04"  # least and most error
 BLUE, GREY, RED = "#0072b2", "#cccccc", "#d55e00"
 _SIDE = 380.0  # of the triangle
-_FINE = 40  # cells along a side
+_FINE = 26  # cells along a side
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Surface(NamedTuple):
       high: Shape (n,), the other end.
       seen: Shape (n,), whether a cell was among the small trainings.
       predict: Error of mixtures (s, 3) at full size.
-      marks: Name to mixture, drawn on the surface.
+      marks: Name to mixture, two of them: what was chosen and what was best.
       title: Of the whole.
     """
 
@@ -108,11 +108,12 @@ def triangle(surface: Surface) -> markup.Safe:
         parts.append(
             markup.tag("text", f"all {name}", x=a, y=b - 8 if top else b + 18, text_anchor="middle")
         )
-    for name, w in surface.marks.items():
+    sides = ((-9, "end"), (9, "start"))
+    for (name, w), (gap, anchor) in zip(surface.marks.items(), sides, strict=True):
         a, b = place(w)
         parts += [
             markup.tag("circle", cx=a, cy=b, r=5, fill="none", stroke=BLUE, stroke_width=2),
-            markup.tag("text", name, x=a + 9, y=b + 4, fill=BLUE, font_weight="bold"),
+            markup.tag("text", name, x=a + gap, y=b + 4, fill=BLUE, text_anchor=anchor),
         ]
     parts += legend(low, high)
     return markup.tag("g", *parts)

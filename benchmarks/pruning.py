@@ -46,7 +46,7 @@ from tamis.scorers import (
     supervised_prototypes,
     uncertainty,
 )
-from tamis.selectors import pruning
+from tamis.selectors import pruning, stratified
 
 KEEPS = (0.1, 0.2, 0.4, 0.6, 0.8)
 FLOORS = (0.0, 0.5)  # share of an equal cut that every class keeps (Sorscher et al. 2022)
@@ -308,15 +308,6 @@ def _labels(folder: str) -> str:
 # --- the experiment --------------------------------------------------------------------------
 
 
-def kept_rows(score: NDArray, y: NDArray, budget: int, floor: float) -> NDArray[np.int64]:
-    """The highest scores, after every class has `floor` of what an equal cut would leave it."""
-    order = np.argsort(-score, kind="stable")
-    sure = [order[y[order] == c] for c in range(CLASSES)]
-    sure = np.concatenate([s[: int(floor * budget * len(s) / len(y))] for s in sure])
-    rest = order[~np.isin(order, sure)]
-    return np.concatenate([sure, rest[: budget - len(sure)]])
-
-
 class Cell(NamedTuple):
     """One way to prune."""
 
@@ -348,7 +339,7 @@ def measured(pool: Pool) -> dict[Cell, float]:
             for end in ENDS:
                 for floor in FLOORS:
                     score = rank if end == "hard" else -rank
-                    rows = kept_rows(score, pool.y, round(keep * n), floor)
+                    rows = stratified.best_with_floors(score, pool.y, round(keep * n), floor)
                     choices[Cell(name, end, floor, keep)] = [rows]
     flat = [(cell, rows, i) for cell, many in choices.items() for i, rows in enumerate(many)]
     found: dict[Cell, list[float]] = {cell: [] for cell in choices}

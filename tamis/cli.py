@@ -14,7 +14,18 @@ import rich.table
 import typer
 import yaml
 
-from tamis import __version__, console, errors, ledger, market, progress, runfile, storage, terminal
+from tamis import (
+    __version__,
+    console,
+    errors,
+    ledger,
+    progress,
+    runfile,
+    sourcing,
+    storage,
+    terminal,
+    whatif,
+)
 from tamis import doctor as checkup
 from tamis.schemas import config
 
@@ -125,41 +136,39 @@ for _name, _doc in _STAGES.items():
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913 -- one parameter an option
     file: console.Run,
-    budget: Annotated[
-        str, typer.Option(metavar="N,N,…", help="Other budgets than the run file's, e.g. 1e6,1e7")
-    ] = "",
-    max_epochs: Annotated[float, typer.Option(help="Never repeat a row more often")] = 0,
+    budget: whatif.Budget = "",
+    unit: whatif.Unit = "",
+    params: whatif.Params = 0,
+    price: whatif.Prices = [],  # noqa: B006 -- typer copies it
+    training_price: whatif.TrainingPrice = 0,
+    fix: whatif.Shares = [],  # noqa: B006
+    max_epochs: whatif.MaxEpochs = 0,
+    save: Annotated[bool, typer.Option("--save", help="Make it the run's plan")] = False,  # noqa: FBT002
     quiet: console.Quiet = False,  # noqa: FBT002
 ) -> None:
-    """Budget to quotas. Other budgets need pilots of their own, which are run first."""
+    """Budget to quotas. With options: what if? The run's own plan stays, unless --save is given.
+
+    A what-if reads the pilots that the run has. --save runs those that the budgets need, and
+    replaces the plan.
+    """
+    named = {"params": params, "max_epochs": max_epochs, "training_price": training_price}
     document = load(file)
-    changed: dict = {}
-    if budget:
-        changed["budgets"] = _budgets(budget)
-    if max_epochs:
-        changed["max_epochs"] = max_epochs
-    whole = {**document.model_dump(), "plan": {**document.plan.model_dump(), **changed}}
-    document = console.validated(whole, "options of plan")
+    changed = whatif.merged(document.plan, whatif.changes(budget, unit, price, fix, named))
+    asked = console.validated({**document.model_dump(), "plan": changed}, "options of plan")
     from tamis.pipelines import chain
     from tamis.pipelines import plan as planning
 
-    stages = ("pilot", "plan")
-    here = chain.run(
-        document, stages=stages, reporter=console.reporter("quiet" if quiet else "auto")
-    )
-    out.print(terminal.plan(planning.read(here)))
-    out.print(planning.read(here).summary, markup=False)
-
-
-def _budgets(text: str) -> list[int]:
-    try:
-        return [int(float(part)) for part in text.split(",")]
-    except (ValueError, OverflowError):
-        raise errors.ConfigError(
-            f"--budget {text}", why="not numbers", remedy="such as --budget 1e6,1e7"
-        ) from None
+    if save or asked == document:
+        reporter = console.reporter("quiet" if quiet else "auto")
+        made = planning.read(chain.run(asked, stages=("pilot", "plan"), reporter=reporter))
+    else:
+        made = planning.draft(chain.reading(document.run), asked.plan)
+    out.print(terminal.plan(made))
+    out.print("\n".join([*(b.summary for b in made.budgets), made.summary]), markup=False)
+    if asked != document and not save:
+        out.print("what if: the run's plan stands; --save replaces it", markup=False)
 
 
 @app.command()
@@ -178,8 +187,8 @@ def fit(
         out.print(f"{best.law.name}: {warning}", markup=False)
 
 
-app.command()(market.mix)
-app.command()(market.acquire)
+app.command()(sourcing.mix)
+app.command()(sourcing.acquire)
 
 
 @app.command()

@@ -37,11 +37,12 @@ def validated(document: dict, what: str) -> config.Run:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         at = ".".join(str(part) for part in first["loc"])
-        raise errors.ConfigError(
-            f"{what}: '{at}' may not be {first['input']!r}",
-            why=first["msg"],
-            remedy="mend it, or give the run file itself",
-        ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        if isinstance(first["input"], dict):  # keys that do not go together: no value is at fault
+            said, why = f"{what}: {at + ': ' if at else ''}{message}", ""
+        else:
+            said, why = f"{what}: '{at}' may not be {first['input']!r}", message
+        raise errors.ConfigError(said, why=why, remedy="mend it, or give the run file") from None
 
 
 def reporter(style: str) -> progress.Reporter:

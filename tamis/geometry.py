@@ -41,7 +41,7 @@ def _neighbours(rows: NDArray[np.float64], k: int) -> list[NDArray[np.float64]]:
     step = max(1, _BLOCK_BYTES // (8 * len(rows)))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        away = square[part, None] + square - 2 * linalg.products(rows[part], rows)
+        away = linalg.square_distances(rows, square, part)
         mine = np.arange(start, start + len(away))
         away[mine - start, mine] = np.inf
         found.append(np.sort(np.partition(away, k - 1, axis=1)[:, :k], axis=1))
@@ -74,7 +74,7 @@ def nearest_other_label(x: NDArray, label: NDArray[np.int64]) -> float | None:
     step = max(1, _BLOCK_BYTES // (8 * len(rows)))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        away = square[part, None] + square - 2 * linalg.products(rows[part], rows)
+        away = linalg.square_distances(rows, square, part)
         other = label[part, None] != label
         least = min(least, float(away[other].min(initial=np.inf)))
     return float(np.sqrt(least))

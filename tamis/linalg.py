@@ -71,12 +71,30 @@ def products(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float
     Returns:
       Shape (n, m), or (n,). One float64 matrix product.
     """
-    return (x @ y.T) * 2.0 ** (-2 * _BITS)
+    found = x @ y.T
+    found *= 2.0 ** (-2 * _BITS)  # in place: blocks are large
+    return found
 
 
 def squares(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared norms of rows in fixed point, exact; shape (n,)."""
     return np.einsum("nd,nd->n", x, x) * 2.0 ** (-2 * _BITS)
+
+
+def square_distances(
+    x: NDArray[np.float64], square: NDArray[np.float64], rows: int | slice
+) -> NDArray[np.float64]:
+    """Exact squared distances of one row in fixed point, or of a slice of them, to all.
+
+    Args:
+      x: Shape (n, d), of `fixed_point`.
+      square: `squares` of it, shape (n,).
+      rows: Which; shape () or (m,).
+
+    Returns:
+      Shape (n,) or (m, n); 0 for copies.
+    """
+    return square[rows, None] + square - 2 * products(x[rows], x)
 
 
 def product(x: NDArray, w: NDArray) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import rich.table
 from tamis import errors
 from tamis.schemas import mix as mix_schema
 from tamis.schemas import plan as plan_schema
-from tamis.selectors import acquisition
+from tamis.selectors import acquisition, wording
 from tamis.selectors import laws as laws_
 from tamis.selectors.laws import tables
 
@@ -20,13 +20,19 @@ _PARTS = 5  # of the target that nobody serves, told one by one
 
 def plan(made: plan_schema.Plan) -> rich.table.Table:
     """What to train on at each budget."""
-    table = rich.table.Table("samples", "allocation", "error", "interval", "runner-up")
+    unit, priced = made.terms.unit, any(b.cost for b in made.budgets)
+    heads = ["samples"] if unit == "samples" else ["budget", "samples"]
+    cost = ["cost"] if priced else []
+    table = rich.table.Table(*heads, "allocation", *cost, "error", "interval", "runner-up")
     for b in made.budgets:
         parts = [f"{a.stratum} {a.share:.0%} ×{a.epochs:.1f}" for a in b.allocation]
         low, high = b.interval
         up = f"{b.runner_up.name} {b.runner_up.gap:+.3f}" if b.runner_up else ""
+        sizes = [f"{b.samples:,}"]
+        sizes = sizes if unit == "samples" else [wording.amount(b.amount, unit), *sizes]
+        money = [f"{b.cost.total:,.2f}"] if b.cost else []
         error = f"{b.predicted_error:.3f}"
-        table.add_row(f"{b.samples:,}", ", ".join(parts), error, f"{low:.3f}–{high:.3f}", up)
+        table.add_row(*sizes, ", ".join(parts), *money, error, f"{low:.3f}–{high:.3f}", up)
     return table
 
 

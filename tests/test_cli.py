@@ -172,10 +172,64 @@ def test_a_budget_that_is_no_number_is_exit_code_2(tamis, copied, args):
     assert "budget" in err
 
 
-def test_another_budget_is_planned_from_the_run_folder(tamis, copied):
-    code, out, _ = tamis("plan", copied, "--budget", "2e2", "--quiet")
-    assert code == 0
+def files(root):
+    return {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != ".lock"}
+
+
+def test_what_if_another_budget_changes_nothing(tamis, copied):
+    before = files(copied)
+    code, out, err = tamis("plan", copied, "--budget", "2e2")
+    assert (code, err) == (0, "")
     assert "200" in out
+    assert "what if: the run's plan stands; --save replaces it" in out
+    assert files(copied) == before
+
+
+def test_another_budget_is_saved_when_asked(tamis, copied):
+    code, out, _ = tamis("plan", copied, "--budget", "2e2", "--save", "--quiet")
+    assert code == 0
+    assert "what if" not in out
+    made = json.loads((copied / "plan" / "plan.json").read_text())
+    assert [b["samples"] for b in made["budgets"]] == [200]
+
+
+def test_what_if_in_tokens_with_prices_and_a_fixed_source(tamis, copied):
+    options = ("--unit", "tokens", "--price", "near=0.25", "--fix", "far=0.5", "--max-epochs", "9")
+    code, out, _ = tamis("plan", copied, "--budget", "6e3", *options)
+    assert code == 0
+    for word in ("For 6,000 tokens train", "it costs", "far", "near"):
+        assert word in out
+    code, out, _ = tamis(
+        *("plan", copied, "--budget", "30", "--unit", "money"),
+        *("--training-price", "0.1", "--price", "near=0.2"),
+    )
+    assert code == 0
+    assert "30.00 of money" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--price", "near"], "--price near (not a name and a number)"),
+        (["--price", "near=dear"], "--price near=dear (not numbers)"),
+        (["--price", "naer=1"], "did you mean 'near'?"),
+        (["--fix", "near=0.3:0.1"], "give a share from 0 to 1, or its [least, most]"),
+        (["--fix", "near=0.6", "--fix", "far=0.7"], "come to more than the whole"),
+        (["--unit", "tokens"], "--unit tokens without --budget"),
+        (["--unit", "flops", "--budget", "1e9"], "needs `params`"),
+        (["--unit", "money", "--budget", "9"], "needs `training_price` or `max_epochs`"),
+    ],
+)
+def test_terms_that_cannot_be_read_are_exit_code_2(tamis, copied, options, said):
+    code, out, err = tamis("plan", copied, *options)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_what_if_needs_a_run(tamis, written):
+    code, _, err = tamis("plan", written(), "--budget", "200")
+    assert code == 1
+    assert "Traceback" not in err
 
 
 def test_an_unknown_progress_style_is_exit_code_2(tamis, written):

@@ -175,3 +175,27 @@ def test_a_row_without_direction_is_an_error(value):
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"got \(5, 4\) and \(2, 3\)"):
         nearest.nearest(unit_rows(5, 4), unit_rows(2, 3))
+
+
+def test_an_iteration_is_lloyd_s():
+    x, centroids = unit_rows(500, 12), unit_rows(9, 12, seed=3)
+    label = np.argmax(x.astype(np.float64) @ centroids.T.astype(np.float64), axis=1)
+    total = np.stack([x[label == j].astype(np.float64).sum(axis=0) for j in range(9)])
+    expected = total / np.linalg.norm(total, axis=1, keepdims=True)
+    np.testing.assert_allclose(clusters._moved(x, centroids), expected, atol=1e-7)
+
+
+def test_an_empty_cluster_takes_half_of_the_largest():
+    total = np.array([[4.0, 4.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    found = clusters._split(total.copy(), np.array([8, 0, 1, 0]))
+    for i in (0, 1, 3):
+        np.testing.assert_allclose(found[i], [4, 4], rtol=3e-3)
+    assert len(np.unique(found, axis=0)) == 4
+    assert found[2].tolist() == [1, 0]
+
+
+def test_rows_that_cancel_out_leave_a_direction_all_the_same():
+    found = clusters._moved(
+        np.array([[1, 0], [-1, 0]], np.float32), np.eye(2, dtype=np.float32)[1:]
+    )
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)

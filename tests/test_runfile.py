@@ -146,3 +146,63 @@ def test_the_json_schema_takes_what_the_parser_takes(request):
         jsonschema.validate(yaml.safe_load(text), schema)
     with pytest.raises(jsonschema.ValidationError, match="budget"):
         jsonschema.validate(yaml.safe_load(GOOD.replace("budgets:", "budget:")), schema)
+
+
+def with_terms(*lines):
+    return GOOD + "".join(f"  {line}\n" for line in lines)
+
+
+def test_terms_of_a_plan():
+    text = with_terms("shares: {web: [0.5, 1]}", "prices: {web: 2}", "training_price: 0.1")
+    terms = runfile.parse(text).plan.terms
+    assert terms.shares == {"web": (0.5, 1.0)}
+    assert (terms.prices, terms.training_price, terms.unit) == ({"web": 2.0}, 0.1, "samples")
+    fractions = runfile.parse(
+        with_terms("unit: money", "max_epochs: 4").replace("[100, 400]", "[0.5]")
+    )
+    assert fractions.plan.budgets == [0.5]
+
+
+def test_whole_budgets_stay_whole_in_a_dump():
+    assert '"budgets":[100,400]' in runfile.parse(GOOD).model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "unit: token",
+            r"run\.yaml:8:3: 'plan\.unit' may not be 'token'.*\n  -> did you mean",
+        ),
+        ("unit: flops", r"unit: flops needs `params`"),
+        ("unit: money", r"unit: money needs `training_price` or `max_epochs`"),
+        ("shares: {wbe: 0.3}", r"plan\.shares: 'wbe' is of no source; did you mean 'web'\?"),
+        ("shares: {web: 1.2}", r"run\.yaml:8:3: web: 1\.2: give a share from 0 to 1"),
+        ("shares: {web: [0.6, 0.2]}", r"run\.yaml:8:3: web: \[0\.6, 0\.2\]: give a share"),
+        ("shares: {web: [0.6]}", r"run\.yaml:8:3: web: \[0\.6\]: give a share"),
+        ("prices: {wbe: 1}", r"plan\.prices: 'wbe' is of no source; did you mean 'web'\?"),
+        ("prices: {web: -1}", r"run\.yaml:8:12: 'plan\.prices\.web' may not be -1"),
+        ("training_price: .inf", r"run\.yaml:8:3: 'plan\.training_price' may not be inf"),
+    ],
+)
+def test_terms_that_make_no_sense_are_placed(line, message):
+    refused(with_terms(line), message)
+
+
+def test_budgets_in_samples_are_whole():
+    refused(GOOD.replace("[100, 400]", "[100.5]"), r"budgets in samples are whole numbers")
+
+
+def test_tokens_need_text():
+    text = with_terms("unit: tokens").replace(
+        "web.jsonl, text: text", "web.parquet, embedding: vector"
+    )
+    text = text.replace("target.jsonl, text: text", "target.parquet, embedding: vector")
+    refused(f"{text}embed: {{backend: precomputed}}\n", r"unit: tokens counts words; no `text` in")
+
+
+def test_shares_of_sources_that_exceed_the_whole():
+    text = with_terms("shares: {web: 0.7, forum: 0.5}").replace(
+        "target:", "  forum: {path: f.jsonl, text: text, label: label}\ntarget:"
+    )
+    refused(text, r"plan\.shares come to more than the whole: web 0\.7, forum 0\.5; lower some")

@@ -55,10 +55,21 @@ def mixtures(supply: Sequence[int]) -> NDArray[np.float64]:
 
 
 def sizes(budgets: Sequence[int], *, max_fraction: float, cap: int) -> list[int]:
-    """Lengths of pilots: max_fraction of each budget, half and a quarter of that; ascending."""
+    """Lengths of pilots: max_fraction of each budget, half and a quarter of that; ascending.
+
+    Raises:
+      PlanError: there are none.
+    """
     largest = [min(int(b * max_fraction), cap) for b in budgets]
-    lengths = {n >> shift for n in largest for shift in range(3)}
-    return sorted(n for n in lengths if n >= MIN_SAMPLES)
+    lengths = sorted({n >> shift for n in largest for shift in range(3)})
+    if lengths[-1] < MIN_SAMPLES:
+        raise errors.PlanError(
+            f"no pilot fits budgets {list(budgets)}",
+            why=f"a pilot needs {MIN_SAMPLES} samples, and {max_fraction:g} of a budget and its "
+            f"part of pilot.budget are {lengths[-1]} at most",
+            remedy="raise the budget, max_fraction or pilot.budget",
+        )
+    return [n for n in lengths if n >= MIN_SAMPLES]
 
 
 def runs(
@@ -90,20 +101,20 @@ def runs(
     """
     if not supply or min(supply) < 1:
         raise errors.PlanError(f"supply {list(supply)} has a stratum without rows")
-    matched = tuple(max(1, round(m * max_fraction)) for m in supply)
-    shares = mixtures(supply)
-    cap = max_cost // (4 * SEEDS[0] * 2 * len(shares))
+    cap = max_cost // (4 * SEEDS[0] * 2 * len(mixtures(supply)))
     lengths = sizes(budgets, max_fraction=max_fraction, cap=cap)
-    if not lengths:
-        raise errors.PlanError(
-            f"no pilot fits budgets {list(budgets)}",
-            why=f"a pilot needs {MIN_SAMPLES} samples, and {max_fraction:g} of a budget at most",
-            remedy="raise the budget or max_fraction",
-        )
     found = []
     for n in lengths:
-        cells = [(tuple(supply), w) for w in shares]
-        cells += [(matched, w) for w in shares if (n * w > matched).any()]
-        seeds = int(np.clip(max_cost // (len(lengths) * n * len(cells)), *SEEDS))
-        found += [Run(tuple(w.tolist()), n, m, s) for m, w in cells for s in range(seeds)]
+        alike = cells(supply, n, max_fraction=max_fraction)
+        seeds = int(np.clip(max_cost // (len(lengths) * n * len(alike)), *SEEDS))
+        found += [dataclasses.replace(run, seed=s) for run in alike for s in range(seeds)]
     return found
+
+
+def cells(supply: Sequence[int], samples: int, *, max_fraction: float) -> list[Run]:
+    """Every mixture at one length, again with matched supply where rows repeat; seed 0."""
+    matched = tuple(max(1, round(m * max_fraction)) for m in supply)
+    shares = mixtures(supply)
+    found = [(tuple(supply), w) for w in shares]
+    found += [(matched, w) for w in shares if (samples * w > matched).any()]
+    return [Run(tuple(w.tolist()), samples, m, 0) for m, w in found]

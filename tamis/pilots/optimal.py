@@ -10,11 +10,14 @@ Gains in the log determinant only shrink as runs are added (submodularity), so g
 within a constant of the best (Khuller, Moss & Naor 1999); for the variance there is no such bound,
 and in tests it is within 15 percent.
 
-The planner does not use it: on the demo its pilots led to no better choices than `design.runs`, at
-about the same price (benchmarks/README.md).
+`pilot.design: optimal` uses it. On the demo it led to no better choices than `design.runs` when
+pilots may cost millions of samples, so that is the default; see benchmarks/README.md for when they
+may not.
 """
 
-from collections.abc import Sequence
+import collections
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +25,15 @@ from numpy.typing import NDArray
 
 from tamis.pilots import design
 from tamis.selectors.laws import cells as cells_
-from tamis.selectors.laws import fitting
+from tamis.selectors.laws import fitting, signal_noise
 from tamis.selectors.laws.protocol import Law
 
 Floats = NDArray[np.float64]
 
 MOST = design.SEEDS[1]  # replicates of a cell
+
+_LONGEST = 4  # pilots of the longest length must fit in the budget at least so often
+_SOFT = 300  # samples; see `_scatter`
 
 
 class Cells(NamedTuple):
@@ -96,6 +102,60 @@ def variance(candidates: Cells, counts: NDArray[np.int64], precision: Floats, at
     return np.asarray(((at @ left) * at).sum(1))
 
 
+def planned(
+    supply: Sequence[int],
+    budgets: Sequence[int],
+    chance: float,
+    *,
+    max_fraction: float = design.MAX_FRACTION,
+    max_cost: int = design.MAX_COST,
+) -> list[design.Run]:
+    """The pilots of a plan, in place of `design.runs`; the other arguments are the same.
+
+    Candidates are the mixtures and lengths of the grid, with full and with matched supply, but no
+    length is left out because all mixtures at it would be too dear. Every planned budget in turn,
+    the smallest first, has its part of the price for pilots that it may use; what matters is the
+    error of every mixture at that budget, and pilots that were chosen before are shared.
+
+    Args:
+      supply: Unique rows of each stratum.
+      budgets: Samples of each planned training.
+      chance: Error of a model that has learned nothing.
+      max_fraction: Of a budget its pilots may use.
+      max_cost: Samples trained by all pilots together.
+
+    Raises:
+      PlanError: the budgets are too small for any pilot.
+    """
+    lengths = design.sizes(budgets, max_fraction=max_fraction, cap=max_cost // _LONGEST)
+    candidates = [r for n in lengths for r in design.cells(supply, n, max_fraction=max_fraction)]
+    found: collections.Counter[design.Run] = collections.Counter()
+    for i, budget in enumerate(sorted(set(budgets))):
+        own = [r for r in candidates if r.samples <= budget * max_fraction]
+        left = max_cost - sum(r.cost * count for r, count in found.items())
+        if own:
+            part = left / (len(set(budgets)) - i)
+            found |= _for_budget(own, np.array(supply, np.float64), budget, chance, part)
+    return _replicated(found)
+
+
+def _for_budget(
+    candidates: Sequence[design.Run], supply: Floats, budget: int, chance: float, price: float
+) -> collections.Counter[design.Run]:
+    """How often to run each candidate to know one budget."""
+    w = design.mixtures(supply.astype(int).tolist())
+    target = (w, np.full(len(w), float(budget)), np.tile(supply, (len(w), 1)))
+    noise = _scatter(np.array([r.samples for r in candidates], np.float64), chance)
+    law = signal_noise.SignalNoise
+    chosen = runs(candidates, law, chance, target, budget=price, noise=noise)
+    return collections.Counter(dataclasses.replace(r, seed=0) for r in chosen)
+
+
+def _scatter(samples: Floats, chance: float) -> Floats:
+    """About what one linear probe scatters, as measured on the demo from 31 to 4,000 samples."""
+    return chance / np.sqrt(samples + _SOFT)
+
+
 def runs(
     candidates: Sequence[design.Run],
     law: type[Law],
@@ -137,9 +197,14 @@ def runs(
     )
     at = fitting.slopes(law, prior.mean, known, target)
     counts = choose(offered, budget, np.diag(prior.scale**-2.0), at=at)
+    return _replicated(dict(zip(candidates, counts.tolist(), strict=True)))
+
+
+def _replicated(counts: Mapping[design.Run, int]) -> list[design.Run]:
+    """Every candidate with its replicates, shortest first."""
     found = [
-        design.Run(r.weights, r.samples, r.supply, seed)
-        for r, count in zip(candidates, counts.tolist(), strict=True)
+        dataclasses.replace(run, seed=seed)
+        for run, count in counts.items()
         for seed in range(count)
     ]
     return sorted(found, key=lambda r: r.samples)

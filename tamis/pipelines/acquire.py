@@ -6,7 +6,7 @@ import numpy as np
 
 from tamis import errors
 from tamis.pipelines import mix, plan, session
-from tamis.selectors import acquisition
+from tamis.selectors import acquisition, bounds
 
 _PILOT = 0.1  # of an offer: what a pilot would reveal
 
@@ -20,7 +20,9 @@ def acquire(
     price: Mapping[str, float] | None = None,
     samples: int | None = None,
 ) -> acquisition.Acquisition:
-    """What to buy for a training of `samples`, judged by the law that won the run's plan.
+    """What to buy for a training of `samples`, judged by the laws that predict the run's plan.
+
+    The training is as long as the planned one, and keeps to the shares that the run file gives.
 
     Args:
       run: With a plan. What is held is the supply of its strata.
@@ -39,24 +41,24 @@ def acquire(
         raise errors.ConfigError(
             "give what may be spent: --money X or --rows N", why="one of them is the limit"
         )
-    budget = mix.planned_budget(plan.read(run), samples).samples
-    names = [s.name for s in plan.read(run).strata]
+    made = plan.read(run)
+    budget, names = mix.planned_budget(made, samples), [s.name for s in made.strata]
     asked = dict(price or {}) if rows is None else dict.fromkeys(offer, 1.0)
     _check(names, offer, price or {}, asked)
-    forecast = plan.forecast(run, budget)
-    fit, missed = forecast.winner.fit, forecast.winner.held_out_error
+    forecast = plan.forecast(run, budget.amount)
     market = acquisition.Market(
         tuple(names),
-        forecast.supply,
+        np.array([s.supply for s in made.strata], np.float64),
         np.array([float(offer.get(n, 0)) for n in names]),
         np.array([asked.get(n, 0.0) for n in names]),
         limit,
-        budget,
-        (fit.law, *forecast.draws),
+        budget.samples,
+        forecast.blends,
         run.config.plan.max_epochs,
+        bounds.of(made.strata, made.terms.shares),
         run.seed,
     )
-    noise = float(np.hypot(fit.cells.noise_at(1), np.nan_to_num(missed, nan=fit.rmse)))
+    noise = float(np.hypot(forecast.cells.noise_at(1), forecast.missed))
     return acquisition.acquire(market, pilot=_PILOT, noise=noise)
 
 

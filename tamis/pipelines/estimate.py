@@ -10,6 +10,7 @@ from tamis import clusters, errors, sketch, sources, storage
 from tamis.pilots import design
 from tamis.pipelines import ingest, near
 from tamis.schemas import config, shards
+from tamis.selectors import costs
 
 # Rows a second on one core of the machine in benchmarks/README.md; a guide, not a promise.
 _RATES = {
@@ -20,7 +21,7 @@ _RATES = {
     "cluster": 60_000,
     "score": 30_000,
     "dedup": 600_000,
-    "near": 20_000,
+    "near": 4_000,
     "tier": 500_000,
     "select": 200_000,
 }
@@ -123,7 +124,7 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     if document.dedup.threshold is not None:
         # The local runner holds a round several times over; the launcher an edge a row, at most.
         dedup += min(5 * near.ROUND_BYTES, 40 * supply * d) + 4 * k * k + 100 * supply
-    most = max(document.plan.budgets)
+    most = max(_lengths(document, supply))
     train = min(supply, most) * d * 4 + 8 * most * 4
     held = _BASE_BYTES + _MODEL_BYTES[document.embed.backend]
     return held + max(embed, fit, dedup, min(train, 1 << 30))
@@ -133,13 +134,15 @@ def _disk(document: config.Run, rows: dict[str, int], d: int) -> int:
     bytes_each = 2 if document.embed.dtype == "float16" else 4
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     sidecars = 8 + 1 + 6 + 4 * len(document.score)
-    manifests = sum(min(b, supply) for b in document.plan.budgets) * 3 * 45
+    manifests = sum(min(b, supply) for b in _lengths(document, supply)) * 3 * 45
     return total * (60 + d * bytes_each) + supply * sidecars + manifests
 
 
 def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     cores = min(document.runner.workers, os.cpu_count() or 1)
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
+    lengths = _lengths(document, supply)
+    pilots = document.pilot.budget or design.MAX_COST
     near_copies = document.dedup.threshold is not None
     rates = {
         "ingest": total / _RATES["ingest"],
@@ -148,12 +151,18 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
         "score": len(document.score) * supply / _RATES["score"],
         "dedup": supply / _RATES["dedup"] + (supply / _RATES["near"] if near_copies else 0.0),
         "tier": supply / _RATES["tier"],
-        "pilot": 0.0 if document.plan.measurements else design.MAX_COST / _SAMPLES_PER_SECOND,
+        "pilot": 0.0 if document.plan.measurements else pilots / _SAMPLES_PER_SECOND,
         "plan": 5.0,
         "select": supply * len(document.plan.budgets) / _RATES["select"],
-        "check": 3 * document.check.seeds * sum(document.plan.budgets) / _SAMPLES_PER_SECOND,
+        "check": 3 * document.check.seeds * sum(lengths) / _SAMPLES_PER_SECOND,
     }
     return {stage: _SECONDS_PER_STAGE + seconds / cores for stage, seconds in rates.items()}
+
+
+def _lengths(document: config.Run, supply: int) -> list[int]:
+    """About how many samples every budget is."""
+    plan = document.plan
+    return [costs.about(b, plan.terms, supply, plan.max_epochs) for b in plan.budgets]
 
 
 def available_memory() -> int:

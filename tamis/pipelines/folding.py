@@ -94,7 +94,7 @@ def _save(result: Any, where: str) -> None:  # noqa: ANN401
         sink.write(b"T")
         with pa.ipc.new_stream(sink, result.schema) as writer:
             writer.write_table(result)
-    elif isinstance(result, dict):  # Count: a tuple of values to a number
+    elif isinstance(result, dict):  # counts: a tuple of values to a number, or to several
         sink.write(b"J" + json.dumps([[*k, v] for k, v in result.items()]).encode())
     else:  # an array, or a NamedTuple of arrays
         sink.write(b"A")
@@ -111,7 +111,8 @@ def _load(where: str) -> Any:  # noqa: ANN401
         with pa.ipc.open_stream(body) as reader:
             return reader.read_all()
     if kind == b"J":
-        return {tuple(item[:-1]): item[-1] for item in json.loads(body)}
+        pairs = [(tuple(item[:-1]), item[-1]) for item in json.loads(body)]
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in pairs}
     with np.load(io.BytesIO(body), allow_pickle=False) as saved:
         return tuple(saved[name] for name in saved.files)
 

@@ -65,9 +65,7 @@ def _gather(run: session.Session, groups: Groups) -> None:
     cut = run.cut("supply")
     run.execute(lambda p: session.spans(p, cut) | "kept" >> beam.ParDo(part))
     written = [n for n in groups.names if storage.exists(sidecars.url(groups.folder, _KEPT, n))]
-    parts = [
-        near_pairs.on_grid(meet.unit(sidecars.read(groups.folder, _KEPT, name))) for name in written
-    ]
+    parts = [meet.unit(sidecars.read(groups.folder, _KEPT, name)) for name in written]
     x = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     artifacts.write(storage.join(groups.folder, _COPIED), x)
 
@@ -123,9 +121,7 @@ class Write(beam.DoFn):
         if len(near):
             x = meet.unit(self._view.table(shard.name, embeddings.FOLDER).take(pa.array(near)))
             other = self._places[line[near], 2]
-            cosine[near] = near_pairs.cosine(
-                near_pairs.on_grid(x), self._x, np.arange(len(near)), other
-            )
+            cosine[near] = near_pairs.cosine(x, self._x, np.arange(len(near)), other)
         place = schema.parts(kept[copies])
         table = duplicates.table(count, copies, place, cosine[copies], self._groups.names)
         unlike = int(np.sum(first[copies] == own[copies]))

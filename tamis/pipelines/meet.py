@@ -28,6 +28,7 @@ class Job:
       view: With the marks of exact copies.
       names: Shards by ordinal.
       centroids: Where they are.
+      basis: Where the directions of the screen are.
       scratch: Folder for files that nobody needs afterwards.
       rated: The score by which of two copies one is kept.
       threshold: The lowest cosine of a pair.
@@ -38,6 +39,7 @@ class Job:
     view: view.View
     names: tuple[str, ...]
     centroids: str
+    basis: str
     scratch: str
     rated: tier.Rated
     threshold: float
@@ -144,7 +146,7 @@ class Compare(beam.DoFn):
 
     def setup(self) -> None:
         with engine.carried():
-            self._basis = near_pairs.basis(np.array(artifacts.read(self._job.centroids)))
+            self._basis = np.array(artifacts.read(self._job.basis))
 
     def process(
         self, keyed: tuple[tuple[int, int, int], Iterable[pa.RecordBatch]]

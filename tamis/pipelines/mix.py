@@ -38,7 +38,7 @@ def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
         best.value / where.unit,
         best.gap / where.unit,
         planned.samples if planned else 0,
-        _predicted(run, planned.samples, names, best.weights) if planned else None,
+        _predicted(run, planned, names, best.weights) if planned else None,
         schema.Predicted(planned.predicted_error, planned.interval) if planned else None,
         _unserved(found),
     )
@@ -54,20 +54,24 @@ def planned_budget(made: plan_.Plan, samples: int | None) -> plan_.Budget:
     if samples is not None and samples not in by_size:
         raise errors.ConfigError(
             f"--budget {samples:,} is not planned",
-            why=f"the plan has {', '.join(f'{n:,}' for n in by_size)}",
-            remedy=f"`tamis plan FILE --budget {samples}` first",
+            why=f"the plan has trainings of {', '.join(f'{n:,}' for n in by_size)} samples",
+            remedy="one of these, or plan it first: `tamis plan FILE --budget N --save`",
         )
     return by_size[max(by_size) if samples is None else samples]
 
 
 def _predicted(
-    run: session.Session, samples: int, names: tuple[str, ...], weights: NDArray[np.float64]
+    run: session.Session, budget: plan_.Budget, names: tuple[str, ...], weights: NDArray[np.float64]
 ) -> schema.Predicted:
-    order = [s.name for s in plan.read(run).strata]
-    shares = np.array([weights[names.index(n)] for n in order])
-    outlook = forecast_.Outlook([plan.forecast(run, samples)])
+    """Of a training as long as the plan's, on all rows of the strata."""
+    strata = plan.read(run).strata
+    shares = np.array([weights[names.index(s.name)] for s in strata])
+    supply = np.array([s.supply for s in strata], np.float64)
+    training = forecast_.Training(shares, np.asarray(budget.samples, np.float64), supply)
+    outlook = forecast_.Outlook([plan.forecast(run, budget.amount)])
     return schema.Predicted(
-        float(outlook.expected(shares, samples)), outlook.interval(shares, samples)
+        float(outlook.expected(training, budget.amount)),
+        outlook.interval(training, budget.amount),
     )
 
 

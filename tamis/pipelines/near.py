@@ -23,6 +23,7 @@ from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
 
 VERSION = 1
 ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
+_NAMED_BYTES = 40  # of a row in the shuffle, beside its vector
 
 _MEETING = pa.schema(
     [
@@ -91,27 +92,29 @@ def facts(run: session.Session) -> dict:
 
 def _find(run: session.Session, seen: view.View) -> pa.Table:
     cut, section = run.cut("supply"), run.config.dedup
+    scratch = pool.scratch(run, "near")
     job = meet.Job(
         view=seen,
         names=tuple(s.name for s in cut),
         centroids=run.entry("cluster")["centroids"],
-        scratch=pool.scratch(run, "near"),
+        basis=storage.join(scratch, "basis.npy"),
+        scratch=scratch,
         rated=tier.rated(run, cut),
         threshold=section.lowest,
         probes=section.probes,
         seed=run.seed,
     )
-    storage.remove_tree(job.scratch)
+    storage.remove_tree(scratch)
+    centroids = np.array(artifacts.read(job.centroids))
+    artifacts.write(job.basis, near_pairs.basis(centroids))
     run.execute(lambda p: session.spans(p, cut) | "visit" >> beam.ParDo(Visit(job)))
-    members, visitors, capped = _counted(job, run.entry("cluster")["k"])
-    row_bytes = _row_bytes(job)
-    plan = blocks.blocks(
-        members, visitors, cap=section.block_rows, shuffled=ROUND_BYTES // row_bytes
-    )
+    members, visitors, capped = _counted(job, len(centroids))
+    row = centroids.shape[1] * np.dtype(run.config.embed.dtype).itemsize + _NAMED_BYTES
+    plan = blocks.blocks(members, visitors, cap=section.block_rows, shuffled=ROUND_BYTES // row)
     for turn in range(plan.rounds):
         _round(run, job, plan, turn)
     found = meet.forest(_written(job))
-    storage.remove_tree(job.scratch)
+    storage.remove_tree(scratch)
     return found.replace_schema_metadata({schema.CAPPED: str(capped)})
 
 
@@ -130,13 +133,6 @@ def _counted(job: meet.Job, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64
             count[side] += np.bincount(cell[member == bool(side)], minlength=k)
         capped += pc.sum(pc.and_(table["capped"], table["member"])).as_py() or 0
     return count[1], count[0], capped
-
-
-def _row_bytes(job: meet.Job) -> int:
-    """Of a row in the shuffle."""
-    kind = sidecars.read(job.view.root, embeddings.FOLDER, job.names[0]).schema
-    column = kind.field(embeddings.EMBEDDING).type
-    return column.list_size * column.value_type.bit_width // 8 + 40
 
 
 class Visit(beam.DoFn):

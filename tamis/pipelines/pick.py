@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, errors, seeding, sidecars, storage
+from tamis import artifacts, errors, folds, seeding, sidecars, storage
 from tamis.pipelines import coders, engine, folding, guard, pool, score, session, strata, view
 from tamis.schemas import columns, config, index, scores, shards, uids
 from tamis.selectors import protocol, quotas, registry
@@ -138,10 +138,10 @@ class Sizes:
         return self.merge(state, counted)
 
     def merge(self, a: dict[tuple, int], b: dict[tuple, int]) -> dict[tuple, int]:
-        return a | {k: v + a.get(k, 0) for k, v in b.items()}
+        return folds.Count(()).merge(a, b)
 
     def result(self, state: dict[tuple, int]) -> dict[tuple, int]:
-        return dict(sorted(state.items()))
+        return folds.Count(()).result(state)
 
 
 class Send(beam.DoFn):

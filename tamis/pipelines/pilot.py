@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import artifacts, progress, sidecars, storage
-from tamis.pilots import design, linear_probe
+from tamis.pilots import design, linear_probe, optimal
 from tamis.pipelines import engine, guard, pool, rank, session, strata
-from tamis.schemas import measurements
+from tamis.schemas import measurements, planning
+from tamis.selectors import costs
 
 VERSION = 1
 FOLDER = measurements.FOLDER
@@ -20,10 +21,13 @@ _READS = ("ingest", "embed", "dedup", "tier")
 
 def inputs(run: session.Session) -> str:
     """The digest of the pilots: they see the budgets only through the sizes they allow."""
+    plan = run.config.plan
+    counted = [plan.unit, plan.params, plan.tokens_per_word, plan.training_price, plan.max_epochs]
     part = [
         run.config.pilot,
-        run.config.plan.budgets,
-        run.config.plan.strata,
+        plan.budgets,
+        *(counted if plan.unit != "samples" else []),
+        plan.strata,
         run.config.ingest.duplicates,
         run.seed,
         *guard.part(run),
@@ -32,7 +36,7 @@ def inputs(run: session.Session) -> str:
 
 
 def pilot(run: session.Session) -> None:
-    """Train the design of `pilots.design` and write `pilots/measurements.parquet`.
+    """Train the configured design and write `pilots/measurements.parquet`.
 
     Raises:
       PlanError: labels do not fit the target's, or the budgets are too small for any pilot.
@@ -51,13 +55,13 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     cells = strata.find(run)
     names = pool.classes(run)
     section = run.config.pilot
-    runs = design.runs(cells.supply, run.config.plan.budgets, max_fraction=section.max_fraction)
+    target = pool.target(run, names, guard.halves(run)[0])
+    runs = _designed(section, cells, _lengths(run, cells), chance(target[1]))
     most = max(r.samples for r in runs)
     order = rank.Order(cells, run.seed, ("pilot",))
     counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
     chosen = rank.cut(run, "pilot-rows", order, counts, run.cut("supply"))
     rows = pool.gather(run, NAME, pool.First(chosen), cells, names)
-    target = pool.target(run, names, guard.halves(run)[0])
     pools = [np.flatnonzero(rows.stratum == i) for i in range(len(cells.cells))]
     outcome.total, outcome.unit = len(runs), "trainings"
     outcome.count = lambda: _trained(run, runs)
@@ -75,6 +79,24 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     storage.remove_tree(storage.join(run.root, "scratch"))
     trained = sum(r.samples for r in runs)
     return {"trainings": len(runs), "samples": trained, "largest": most}
+
+
+def _designed(
+    section: planning.Pilot, cells: strata.Strata, budgets: list[int], level: float
+) -> list[design.Run]:
+    limits = {"max_cost": section.budget} if section.budget else {}
+    if section.design == "optimal":
+        return optimal.planned(
+            cells.supply, budgets, level, max_fraction=section.max_fraction, **limits
+        )
+    return design.runs(cells.supply, budgets, max_fraction=section.max_fraction, **limits)
+
+
+def _lengths(run: session.Session, cells: strata.Strata) -> list[int]:
+    """Samples of every budget: as many as any mixture can have of it."""
+    plan = run.config.plan
+    found = costs.Costs.of(cells.cells, plan.terms, plan.max_epochs)
+    return [found.samples(b) for b in plan.budgets]
 
 
 def chance(labels: NDArray[np.int64]) -> float:

@@ -1,17 +1,18 @@
 """Plan: measurements and a budget to quotas. All of the thinking is in `selectors.allocation`."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from tamis import artifacts, progress, seeding, storage
 from tamis.pipelines import guard, measures, pilot, session, strata
-from tamis.schemas import measurements
+from tamis.schemas import measurements, planning
 from tamis.schemas import plan as schema
-from tamis.selectors import allocation, laws, projektor
+from tamis.selectors import allocation, costs, laws, projektor
 from tamis.selectors import forecast as forecast_
 from tamis.selectors.laws import cells as cells_
 
-VERSION = 3
+VERSION = 4
 NAME = "plan"
 
 
@@ -43,34 +44,34 @@ def url(run: session.Session) -> str:
     return storage.join(run.root, schema.FOLDER, schema.FILE)
 
 
-def forecast(run: session.Session, budget: int) -> forecast_.Forecast:
+def forecast(run: session.Session, amount: float) -> forecast_.Forecast:
     """What the planner believes of one budget; the strata are those of the plan, in its order.
 
     Raises:
       PlanError: as `plan`.
     """
-    cells = read(run).strata
+    cells, section = read(run).strata, run.config.plan
     return forecast_.forecast(
-        cells_.aggregate(_measured(run)).ordered([c.name for c in cells]),
-        np.array([c.supply for c in cells], np.float64),
-        budget,
+        cells_.aggregate(_measured(run, section)).ordered([c.name for c in cells]),
+        amount,
+        costs.Costs.of(cells, section.terms, section.max_epochs),
         max_fraction=run.config.pilot.max_fraction,
         seed=run.seed,
-        competing=_competing(run),
+        competing=_competing(run, section),
     )
 
 
-def _measured(run: session.Session) -> pa.Table:
-    return measurements.read(run.config.plan.measurements or pilot.url(run))
+def _measured(run: session.Session, section: planning.Plan) -> pa.Table:
+    return measurements.read(section.measurements or pilot.url(run))
 
 
-def _competing(run: session.Session) -> tuple[type[laws.Law], ...]:
+def _competing(run: session.Session, section: planning.Plan) -> tuple[type[laws.Law], ...]:
     """The laws of `plan.predictor`.
 
     Transport joins by the two that `projektor.Predictor` averages. Its regressions know no supply
     and need a transport problem for each of the thousands of mixtures that a plan tries.
     """
-    if run.config.plan.predictor == "laws":
+    if section.predictor == "laws":
         return laws.LAWS
     where = measures.find(run).geometry
     return (*laws.LAWS, projektor.Coverage.over(where), laws.Rational)
@@ -80,18 +81,34 @@ def _content(own: str) -> str:
     return seeding.digest(storage.read_bytes(own)).hex() if own and storage.exists(own) else own
 
 
+def draft(run: session.Session, section: planning.Plan) -> schema.Plan:
+    """What the run's measurements say of other budgets or terms; nothing is written.
+
+    Raises:
+      ArtifactError: the run has no plan yet.
+      PlanError: the measurements cannot carry this plan.
+    """
+    return _planned(run, section, read(run).strata)
+
+
 def _plan(run: session.Session, outcome: progress.Outcome) -> dict:
-    section = run.config.plan
-    made = allocation.plan(
-        _measured(run),
-        list(strata.find(run).cells),
+    made = _planned(run, run.config.plan, strata.find(run).cells)
+    storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
+    outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
+    return {"summary": made.summary}
+
+
+def _planned(
+    run: session.Session, section: planning.Plan, cells: Sequence[schema.Stratum]
+) -> schema.Plan:
+    return allocation.plan(
+        _measured(run, section),
+        list(cells),
         section.budgets,
+        terms=section.terms,
         max_fraction=run.config.pilot.max_fraction,
         max_epochs=section.max_epochs,
         mode=section.mode,
         seed=run.seed,
-        competing=_competing(run),
+        competing=_competing(run, section),
     )
-    storage.write_atomic(url(run), (made.model_dump_json(indent=1) + "\n").encode())
-    outcome.note = ", ".join(sorted({b.law for b in made.budgets}))
-    return {"summary": made.summary}

@@ -23,6 +23,7 @@ from tamis.scorers import (
     mahalanobis,
     ngram_model,
     quality_classifier,
+    race,
 )
 
 _VECTOR = (columns.EMBEDDING,)
@@ -48,6 +49,17 @@ def write_sketch(run: session.Session, paths: dict[str, str]) -> None:
     fold = kernel_density.Sketching(paths["frequencies"])
     mean, _ = folding.fold(run, "phases", fold, _VECTOR, run.cut("supply"))
     artifacts.write(paths["sketch"], mean)
+
+
+def write_race(run: session.Session, paths: dict[str, str]) -> None:
+    """Random planes, and how many rows of the pool lie in each of their cells."""
+    scorer = fitted.scorer(run, "race")
+    d = run.entry("embed")["dimension"]
+    normals = race.planes(scorer.repeats, scorer.bits, d, seed=run.seed)
+    artifacts.write(paths["planes"], normals)
+    fold = race.Sketching(paths["planes"])
+    counts = folding.fold(run, "cells", fold, _VECTOR, run.cut("supply"))
+    artifacts.write(paths["counts"], counts[0])
 
 
 def write_moments(run: session.Session, paths: dict[str, str]) -> None:
@@ -208,6 +220,11 @@ FITTED = {
         write_ngrams,
         fitted.part("ngram_model", "order", target=True),
         needs=_TEXTS,
+    ),
+    "race": fitted.Fitted(
+        {"planes": "planes.npy", "counts": "counts.npy"},
+        write_race,
+        fitted.part("race", "repeats", "bits"),
     ),
     "quality_classifier": fitted.Fitted(
         {"classifier": "classifier.npy"},

@@ -24,7 +24,7 @@ from tamis.pipelines import (
 )
 from tamis.schemas import columns, scores, shards
 from tamis.scorers import difficulty, protocol
-from tamis.selectors import pruning
+from tamis.selectors import costs, pruning
 
 VERSION = 2
 ARTIFACTS = "artifacts"
@@ -71,7 +71,9 @@ def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
     keep = options.get("keep", "")
     if keep == difficulty.THEORY:
         rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
-        share = min(1.0, max(run.config.plan.budgets) / max(rows, 1))
+        plan = run.config.plan
+        seen = costs.about(max(plan.budgets), plan.terms, rows, plan.max_epochs)
+        share = min(1.0, max(seen, 1) / max(rows, 1))
         advice = pruning.advise(rows / _dimension(run), share)
         keep = "hard" if advice.strategy == "hard" else "easy"
         return {**options, "keep": keep}, {"keep": keep, "reason": advice.reason}

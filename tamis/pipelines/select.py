@@ -67,13 +67,15 @@ class Quotas:
 
     Attributes:
       kind: Folder.
-      cut: Thresholds of the rows that get one repeat more.
-      base: Shape (groups, budgets) int64: repeats of every row of the group.
+      among: Thresholds of the distinct rows.
+      more: Thresholds of those of them that get one repeat more.
+      base: Shape (groups, budgets) int64: repeats of every distinct row of the group.
       picked: Rows that a selector gave one repeat more, budget by budget.
     """
 
     kind: str
-    cut: rank.Cut
+    among: rank.Cut
+    more: rank.Cut
     base: NDArray[np.int64]
     picked: pool.Listed | None = dataclasses.field(default=None, kw_only=True)
 
@@ -86,22 +88,22 @@ class Quotas:
 
     def repeats(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
         """Shape (n, budgets)."""
-        group = self.cut.order.group(batch)
-        times = self.base[np.maximum(group, 0)] + self.cut.taken(batch)
-        return np.where(group[:, None] >= 0, times, 0).astype(np.int32)
+        group = np.maximum(self.among.order.group(batch), 0)
+        times = self.base[group] + self.more.taken(batch)
+        return np.where(self.among.taken(batch), times, 0).astype(np.int32)
 
 
 def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Outcome) -> dict:
     made, cells, cut = plan.read(run), strata.find(run), run.cut("supply")
-    wanted = _wanted(made, cells)  # (strata, budgets)
-    everyone = np.array([sum(cells.supply)])
+    wanted, rows = _wanted(made, cells)  # (strata, budgets)
+    samples, distinct = wanted.sum(0, keepdims=True), rows.sum(0, keepdims=True)
     budgets = np.array([b.samples for b in made.budgets])
-    distinct = np.minimum(wanted, np.array(cells.supply)[:, None]).sum(axis=0)
     order = rank.Order(cells, run.seed, (NAME,), scorer)
     shuffled = rank.Order(cells, run.seed, ("random",), pooled=True)
-    chosen = _chosen(run, order, wanted, np.array(cells.supply), cut)
-    everything = _quotas(run, EVERYTHING, shuffled, budgets[None], everyone, cut)
-    alike = _random(run, shuffled, distinct, budgets, cut)
+    whole = np.minimum(samples, sum(cells.supply))
+    chosen = _chosen(run, order, wanted, rows, cut)
+    alike = _quotas(run, manifest.RANDOM, shuffled, samples, distinct, cut)
+    everything = _quotas(run, EVERYTHING, shuffled, samples, whole, cut)
     write = Write(run.view(), inputs, (chosen, alike, everything), tuple(budgets.tolist()))
     run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
     pick.clear(run)
@@ -110,34 +112,48 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
     return {"counts": facts[manifest.FOLDER], "target": bool(pick.target(run))}
 
 
-def _wanted(made: plan_schema.Plan, cells: strata.Strata) -> NDArray[np.int64]:
-    """Quota of every stratum at every budget, shape (strata, budgets)."""
+def _wanted(
+    made: plan_schema.Plan, cells: strata.Strata
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Quota and unique rows of every stratum at every budget, shapes (strata, budgets)."""
     if tuple(s.name for s in made.strata) != cells.names:
         raise errors.PlanError(
             "the plan is for other strata than the run has",
             why=f"plan: {[s.name for s in made.strata]}; run: {list(cells.names)}",
             remedy="run the plan stage again",
         )
-    given = [{a.stratum: a.quota for a in b.allocation} for b in made.budgets]
-    return np.array([[g.get(name, 0) for g in given] for name in cells.names], np.int64)
+    given = [{a.stratum: (a.quota, a.rows) for a in b.allocation} for b in made.budgets]
+    both = np.array([[g.get(name, (0, 0)) for g in given] for name in cells.names], np.int64)
+    return both[..., 0], both[..., 1]
 
 
 def _chosen(
     run: session.Session,
     order: rank.Order,
     wanted: NDArray[np.int64],
-    supply: NDArray[np.int64],
+    rows: NDArray[np.int64],
     cut: list[shards.Shard],
 ) -> Quotas:
     """The choice: a selector, if there is one, where a stratum is not wanted whole.
 
     What is beyond whole epochs of a stratum goes by `order`, for every row of it is there already.
+
+    Raises:
+      PlanError: a selector should pick rows that are bought to be repeated.
     """
     if not run.config.select.selector:
-        return _quotas(run, manifest.FOLDER, order, wanted, supply, cut)
-    some = np.where(wanted < supply[:, None], wanted, 0)
-    rest = _quotas(run, manifest.FOLDER, order, wanted - some, supply, cut)
-    return dataclasses.replace(rest, picked=pick.pick(run, order.groups, some, cut))
+        return _quotas(run, manifest.FOLDER, order, wanted, rows, cut)
+    supply = np.array(order.groups.supply)[:, None]
+    if (rows < np.minimum(wanted, supply)).any():
+        raise errors.PlanError(
+            "the plan repeats a part of a stratum that it buys",
+            why=f"select.selector {run.config.select.selector} picks rows to be seen once",
+            remedy="leave select.selector out, or plan in another unit than money",
+        )
+    some = np.where(wanted < supply, wanted, 0)
+    rest = np.where(some > 0, 0, rows)
+    whole = _quotas(run, manifest.FOLDER, order, wanted - some, rest, cut)
+    return dataclasses.replace(whole, picked=pick.pick(run, order.groups, some, cut))
 
 
 def _quotas(
@@ -145,45 +161,18 @@ def _quotas(
     kind: str,
     order: rank.Order,
     wanted: NDArray[np.int64],
-    supply: NDArray[np.int64],
+    rows: NDArray[np.int64],
     cut: list[shards.Shard],
 ) -> Quotas:
-    whole = [repeats.split(wanted[:, j], supply) for j in range(wanted.shape[1])]
-    extra = np.column_stack([w.extra for w in whole])
-    found = rank.cut(run, kind, order, extra, cut)
-    return Quotas(kind, found, np.column_stack([w.base for w in whole]))
-
-
-@dataclasses.dataclass(frozen=True)
-class Alike(Quotas):
-    """As many distinct rows as the choice, repeated as evenly: the random baseline.
-
-    Attributes:
-      among: Thresholds of the distinct rows; `cut` then finds those that get one repeat more.
-    """
-
-    among: rank.Cut
-
-    def repeats(self, batch: pa.RecordBatch) -> NDArray[np.int32]:
-        return np.where(self.among.taken(batch), self.base[0] + self.cut.taken(batch), 0).astype(
-            np.int32
-        )
-
-
-def _random(
-    run: session.Session,
-    order: rank.Order,
-    distinct: NDArray[np.int64],
-    budgets: NDArray[np.int64],
-    cut: list[shards.Shard],
-) -> Alike:
-    base, extra = repeats.split(budgets, distinct)
+    """Quotas (groups, budgets) over the first rows of each group, repeated as evenly as can be."""
+    split = [repeats.split(*of_budget) for of_budget in zip(wanted.T, rows.T, strict=True)]
+    extra = np.column_stack([s.extra for s in split])
     # In one order: the rows with one repeat more are the first of the distinct rows.
-    both = rank.cut(run, manifest.RANDOM, order, np.concatenate([distinct, extra])[None], cut)
-    k = len(budgets)
+    both = rank.cut(run, kind, order, np.concatenate([rows, extra], axis=1), cut)
+    k = rows.shape[1]
     among = rank.Cut(order, both.key[:, :k], both.none[:, :k])
     more = rank.Cut(order, both.key[:, k:], both.none[:, k:])
-    return Alike(manifest.RANDOM, more, base[None], among)
+    return Quotas(kind, among, more, np.column_stack([s.base for s in split]))
 
 
 class Write(beam.DoFn):
@@ -195,7 +184,7 @@ class Write(beam.DoFn):
         self._view, self._inputs, self._kinds, self._budgets = seen, inputs, kinds, budgets
 
     def process(self, span: shards.Span) -> Iterable[str]:
-        reads = {*self._kinds[0].cut.order.reads, index.ROW}
+        reads = {*self._kinds[0].among.order.reads, index.ROW}
         with engine.carried():
             for shard in span.shards:
                 times = {q.kind: q.times(self._view.root, shard.name) for q in self._kinds}
@@ -213,7 +202,7 @@ class Write(beam.DoFn):
     def _chosen(
         self, shard: shards.Shard, batch: pa.RecordBatch, times: dict[str, Times]
     ) -> Iterator[tuple[tuple[str, int], pa.RecordBatch]]:
-        cells = self._kinds[0].cut.order.groups
+        cells = self._kinds[0].among.order.groups
         names = pa.array(cells.names, pa.string())
         stratum = cells.of(batch)
         for kind, of in times.items():

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, folds
+from tamis import errors
 from tamis.pipelines import folding, session
-from tamis.schemas import columns, duplicates, plan, tiers
+from tamis.schemas import columns, duplicates, index, plan, tiers
 
 READS = (columns.SOURCE, tiers.TIER, duplicates.DUP_OF)
+COUNTED = (*READS, index.N_UNITS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,18 +60,24 @@ def find(run: session.Session) -> Strata:
       PlanError: there is no row in any.
     """
     by, drop = tuple(run.config.plan.strata), run.config.ingest.duplicates == "drop"
-    counted = folding.fold(run, "strata", Cells(drop), READS, run.cut("supply"))
-    rows: dict[tuple[str, int], int] = {}
-    for (source, tier), n in counted.items():
+    cut = run.cut("supply")
+    spoken = {name for name, source in run.config.sources.items() if source.text}
+    counted = folding.fold(run, "strata", Cells(drop), COUNTED, cut)
+    counted = {cell: (n, w if cell[0] in spoken else 0) for cell, (n, w) in counted.items()}
+    rows: dict[tuple[str, int], tuple[int, int]] = {}
+    for (source, tier), (n, words) in counted.items():
         cell = (source if "source" in by else "", tier if "tier" in by else -1)
-        rows[cell] = rows.get(cell, 0) + n
+        before = rows.get(cell, (0, 0))
+        rows[cell] = (before[0] + n, before[1] + words)
     if not rows:
         raise errors.PlanError("no row was accepted from any source", where=run.root)
     order = {name: i for i, name in enumerate(["", *run.config.sources])}
     tiered = len({tier for _, tier in rows}) > 1
     cells = [
-        plan.Stratum(name=_name(s, t, tiered=tiered), source=s, tier=t, supply=n)
-        for (s, t), n in sorted(rows.items(), key=lambda item: (order[item[0][0]], item[0][1]))
+        plan.Stratum(name=_name(s, t, tiered=tiered), source=s, tier=t, supply=n, words=words)
+        for (s, t), (n, words) in sorted(
+            rows.items(), key=lambda item: (order[item[0][0]], item[0][1])
+        )
     ]
     return Strata(tuple(cells), by, drop)
 
@@ -83,22 +90,38 @@ def _name(source: str, tier: int, *, tiered: bool) -> str:
     return "/".join(parts) or "pool"
 
 
+Counts = dict[tuple, tuple[int, int]]  # (source, tier) to rows and words
+
+
 @dataclasses.dataclass(frozen=True)
 class Cells:
-    """`folds.Count` by source and tier of the rows that may be chosen."""
+    """Rows and words by source and tier, of the rows that may be chosen.
+
+    Attributes:
+      drop: Whether copies of a row are left out.
+    """
 
     drop: bool
 
-    def zero(self) -> dict[tuple, int]:
+    def zero(self) -> Counts:
         return {}
 
-    def add(self, state: dict[tuple, int], batch: pa.RecordBatch) -> dict[tuple, int]:
+    def add(self, state: Counts, batch: pa.RecordBatch) -> Counts:
         if self.drop:
             batch = batch.filter(batch.column(duplicates.DUP_OF).is_null())
-        return folds.Count((columns.SOURCE, tiers.TIER)).add(state, batch)
+        by = [columns.SOURCE, tiers.TIER]
+        table = pa.Table.from_batches([batch.select([*by, index.N_UNITS])])
+        sums = [([], "count_all"), (index.N_UNITS, "sum")]
+        found = table.group_by(by, use_threads=False).aggregate(sums)
+        source, tier = (found.column(name).to_pylist() for name in by)
+        counts = (found.column(i).to_pylist() for i in ("count_all", f"{index.N_UNITS}_sum"))
+        return self.merge(
+            state, dict(zip(zip(source, tier, strict=True), zip(*counts, strict=True), strict=True))
+        )
 
-    def merge(self, a: dict[tuple, int], b: dict[tuple, int]) -> dict[tuple, int]:
-        return folds.Count(()).merge(a, b)
+    def merge(self, a: Counts, b: Counts) -> Counts:
+        both = {key: (a.get(key, (0, 0)), b.get(key, (0, 0))) for key in {**a, **b}}
+        return {key: (x[0] + y[0], x[1] + y[1]) for key, (x, y) in both.items()}
 
-    def result(self, state: dict[tuple, int]) -> dict[tuple, int]:
-        return folds.Count(()).result(state)
+    def result(self, state: Counts) -> Counts:
+        return dict(sorted(state.items()))

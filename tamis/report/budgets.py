@@ -10,7 +10,7 @@ def overview(known: facts.Facts) -> markup.Safe:
     """Predicted, measured and the alternatives, one row per budget."""
     checked = _checked(known)
     columns = [
-        tables.Column("Samples"),
+        tables.Column("Budget" if known.plan.terms.unit != "samples" else "Samples"),
         tables.Column("Strategy", number=False),
         tables.Column("Predicted"),
     ]
@@ -23,7 +23,7 @@ def overview(known: facts.Facts) -> markup.Safe:
     rows = []
     for b in known.plan.budgets:
         row: list[object] = [
-            words.count(b.samples),
+            known.told(b.amount).removesuffix(" samples"),
             markup.tag("span", b.strategy, class_="long"),
             _predicted(b),
         ]
@@ -36,7 +36,7 @@ def overview(known: facts.Facts) -> markup.Safe:
 def cards(known: facts.Facts) -> markup.Safe:
     """What to train on, budget by budget."""
     checked = _checked(known)
-    made = [_card(known.plan, b, checked.get(b.samples)) for b in known.plan.budgets]
+    made = [_card(known, b, checked.get(b.samples)) for b in known.plan.budgets]
     return markup.tag("div", *made, class_="cards")
 
 
@@ -79,16 +79,16 @@ def _runner_up(budget: plan.Budget) -> markup.Safe:
     return markup.join([budget.runner_up.name, gap])
 
 
-def _card(made: plan.Plan, budget: plan.Budget, found: check.Budget | None) -> markup.Safe:
-    numbers = {s.name: i for i, s in enumerate(made.strata)}
-    head = markup.tag("h3", f"{words.count(budget.samples)} samples")
+def _card(known: facts.Facts, budget: plan.Budget, found: check.Budget | None) -> markup.Safe:
+    numbers = {s.name: i for i, s in enumerate(known.plan.strata)}
+    head = markup.tag("h3", known.told(budget.amount))
     told = markup.tag("p", budget.summary, class_="summary")
     return markup.tag(
         "article",
         head,
         told,
         _bar(budget, numbers),
-        _allocation(made, budget, numbers),
+        _allocation(known.plan, budget, numbers),
         _collect(budget),
         _verdict(found),
         class_="card",
@@ -111,7 +111,8 @@ def _bar(budget: plan.Budget, numbers: dict[str, int]) -> markup.Safe:
 def _allocation(made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]) -> markup.Safe:
     supply = {s.name: s.supply for s in made.strata}
     columns = [tables.Column("Stratum", number=False)]
-    columns += [tables.Column(t) for t in ("Share", "Quota", "Rows used", "Epochs")]
+    priced = ["Price of rows"] if any(a.price for a in budget.allocation) else []
+    columns += [tables.Column(t) for t in ("Share", "Quota", "Rows used", "Epochs", *priced)]
     rows: list[list[object]] = []
     for a in budget.allocation:
         name = markup.join(
@@ -123,8 +124,9 @@ def _allocation(made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]) -
                 markup.tag("small", f" of {words.count(supply.get(a.stratum, a.rows))}"),
             ]
         )
+        paid = [f"{a.price:,.2f}"] if priced else []
         rows.append(
-            [name, words.percent(a.share), words.count(a.quota), used, words.times(a.epochs)]
+            [name, words.percent(a.share), words.count(a.quota), used, words.times(a.epochs), *paid]
         )
     unused = [s.name for s in made.strata if s.name not in {a.stratum for a in budget.allocation}]
     left = markup.tag("p", f"Not used: {', '.join(unused)}.", class_="unused") if unused else None

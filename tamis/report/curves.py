@@ -42,12 +42,12 @@ def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
     return frame.svg(size.width, area.bottom + 48, text, *parts)
 
 
-def others(known: facts.Facts) -> dict[str, list[tuple[int, float]]]:
-    """Samples and predicted error of every other strategy, by name."""
-    found: dict[str, list[tuple[int, float]]] = {}
+def others(known: facts.Facts) -> dict[str, list[tuple[float, float]]]:
+    """Budget and predicted error of every other strategy, by name."""
+    found: dict[str, list[tuple[float, float]]] = {}
     for point in known.plan.frontier:
         for name, value in point.alternatives.items():
-            found.setdefault(name, []).append((point.samples, value))
+            found.setdefault(name, []).append((point.amount, value))
     return found
 
 
@@ -63,13 +63,13 @@ def _scale(known: facts.Facts, area: frame.Frame) -> scales.Scale:
 
 def _band(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.Safe:
     points = known.plan.frontier
-    low = [(area.x(p.samples), y(p.interval[0])) for p in points]
-    high = [(area.x(p.samples), y(p.interval[1])) for p in points]
+    low = [(area.x(p.amount), y(p.interval[0])) for p in points]
+    high = [(area.x(p.amount), y(p.interval[1])) for p in points]
     return markup.tag("path", class_="band", d=frame.path([*low, *reversed(high)], closed=True))
 
 
 def _chosen(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.Safe:
-    points = [(area.x(p.samples), y(p.predicted_error)) for p in known.plan.frontier]
+    points = [(area.x(p.amount), y(p.predicted_error)) for p in known.plan.frontier]
     return markup.tag("path", class_="chosen", d=frame.path(points))
 
 
@@ -99,8 +99,11 @@ def _labels(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> list[fram
 def _measured(known: facts.Facts, area: frame.Frame, y: scales.Scale) -> markup.Safe:
     """Every training's mean, with two standard errors either side."""
     parts: list[object] = []
+    amounts = {b.samples: b.amount for b in known.plan.budgets}
     for b in known.check.budgets if known.check else []:
-        at = area.x(b.samples)
+        if b.samples not in amounts:
+            continue
+        at = area.x(amounts[b.samples])
         kinds: tuple[tuple[check.Measured, Mark], ...] = (
             (b.everything, diamond),
             (b.random, square),
@@ -134,7 +137,7 @@ def diamond(x: float, y: float) -> markup.Safe:
 def _pilots(known: facts.Facts, area: frame.Frame) -> markup.Safe:
     """A strip above the axis, as far as the pilots ran."""
     longest = max((b.largest_pilot for b in known.plan.budgets), default=0)
-    if longest <= area.x.low:
+    if longest <= area.x.low or known.plan.terms.unit != "samples":
         return markup.Safe()
     stop = area.x(min(longest, area.x.high))
     text = f"pilots ran to {words.count(longest)}"

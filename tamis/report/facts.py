@@ -6,6 +6,7 @@ from tamis.schemas import balance as balance_schema
 from tamis.schemas import check as check_schema
 from tamis.schemas import geometry as geometry_schema
 from tamis.schemas import plan as plan_schema
+from tamis.selectors import wording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,3 +137,7 @@ class Facts:
     seed: int = 0
     git: str = ""
     config: str = ""
+
+    def told(self, amount: float) -> str:
+        """A budget with its unit: `8,000 samples`."""
+        return wording.amount(amount, self.plan.terms.unit)

@@ -28,6 +28,12 @@ class Size:
 
 SIZES = (Size("wide", 1040, 178, 1), Size("middle", 680, 148, 0.95), Size("narrow", 356, 112, 1))
 LEFT = 46.0
+_AXIS = {
+    "samples": "samples seen in training",
+    "tokens": "tokens seen in training",
+    "flops": "FLOPs of training",
+    "money": "money for rows and training",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Label:
 
 def frame(made: plan.Plan, size: Size, top: float, height: float) -> Frame:
     """A plotting area over all budgets of the frontier."""
-    seen = [p.samples for p in made.frontier] + [b.samples for b in made.budgets]
+    seen = [p.amount for p in made.frontier] + [b.amount for b in made.budgets]
     x = scales.logarithmic(seen, LEFT, size.width - size.right)
     return Frame(size, x, top, top + height * size.tall)
 
@@ -145,10 +151,11 @@ def rows(
 
 def budgets(area: Frame, made: plan.Plan, *, named: bool = True) -> markup.Safe:
     """The horizontal axis, marked at the planned budgets; a few round values when they are few."""
-    planned = [float(b.samples) for b in made.budgets]
+    planned = [float(b.amount) for b in made.budgets]
     extra = [] if len(planned) > 2 else scales.ticks(area.x, 3)
     values = [*planned, *(v for v in extra if v not in planned)]
-    write = words.short if area.size.name != "wide" else words.count
+    wide = area.size.name == "wide" and made.terms.unit != "flops"
+    write = words.count if wide else words.short
     names = [write(v) for v in values]
     places = [area.x(v) for v in values]
     shown = scales.apart(places, [words.width(n, FONT) for n in names], 8)
@@ -160,7 +167,7 @@ def budgets(area: Frame, made: plan.Plan, *, named: bool = True) -> markup.Safe:
             parts.append(label(name, at, area.bottom + 19, class_=kind, anchor="middle"))
     if named:
         middle = (area.left + area.right) / 2
-        title = "budget: samples seen in training"
+        title = f"budget: {_AXIS[made.terms.unit]}"
         parts.append(label(title, middle, area.bottom + 38, class_="name", anchor="middle"))
     return markup.join(parts)
 
@@ -195,7 +202,7 @@ def crossings(area: Frame, made: plan.Plan) -> markup.Safe:
 
     Paler where only the best of the strategies that have a name changes.
     """
-    places = [area.x(c.samples) for c in made.crossings]
+    places = [area.x(c.amount) for c in made.crossings]
     moved = scales.spread(places, 20, area.left, area.right)
     parts = []
     for i, (c, at, head) in enumerate(zip(made.crossings, places, moved, strict=True), 1):
@@ -211,7 +218,7 @@ def crossings(area: Frame, made: plan.Plan) -> markup.Safe:
 
 def changes(area: Frame, made: plan.Plan) -> markup.Safe:
     """The lines of `crossings` where the plan itself changes, without numbers."""
-    places = [area.x(c.samples) for c in made.crossings if c.kind == "chosen"]
+    places = [area.x(c.amount) for c in made.crossings if c.kind == "chosen"]
     return markup.join(line("crossing", at, area.top, at, area.bottom) for at in places)
 
 

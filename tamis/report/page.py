@@ -15,6 +15,7 @@ from tamis.report import (
     shape,
     shares,
     trust,
+    utility,
     words,
 )
 
@@ -61,16 +62,17 @@ def _lead(known: facts.Facts) -> markup.Safe:
 def _title(known: facts.Facts) -> str:
     made = known.plan.budgets
     if len(made) == 1:
-        return f"What to train on for {words.count(made[0].samples)} samples"
-    first, last = words.count(made[0].samples), words.count(made[-1].samples)
-    return f"What to train on, from {first} to {last} samples"
+        return f"What to train on for {known.told(made[0].amount)}"
+    first, last = known.told(made[0].amount), known.told(made[-1].amount)
+    unit = first.partition(" ")[2]
+    return f"What to train on, from {first.removesuffix(f' {unit}')} to {last}"
 
 
 def _headlines(known: facts.Facts) -> list[markup.Safe]:
     last = known.plan.budgets[-1]
     found = [
         (
-            f"predicted error at {words.count(last.samples)} samples",
+            f"predicted error at {known.told(last.amount)}",
             words.error(last.predicted_error),
             words.interval(last.interval),
         )
@@ -136,8 +138,8 @@ def _numbers(known: facts.Facts) -> markup.Safe:
 
 
 def _pilots(known: facts.Facts) -> markup.Safe:
-    panels = pilots.figure(known)
-    return markup.tag("section", panels) if panels else markup.Safe()
+    found = [pilots.figure(known), utility.figure(known)]
+    return markup.tag("section", *found) if any(found) else markup.Safe()
 
 
 def _trust(known: facts.Facts) -> markup.Safe:

@@ -2,10 +2,9 @@
 
 import itertools
 
-from tamis.report import facts, frame, markup, palette, scales, words
+from tamis.report import facts, frame, markup, palette, panels, scales, words
+from tamis.schemas import plan
 
-_WIDTH, _HEIGHT = 250.0, 170.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 236.0, 10.0, 140.0
 _RISE = 0.005  # error above the best that counts as a rise worth saying
 
 
@@ -13,33 +12,41 @@ def figure(known: facts.Facts) -> markup.Safe | None:
     """All panels on common axes; None without pilots on single strata."""
     if not known.pilots:
         return None
-    curves = known.pilots
-    x = scales.logarithmic([n for c in curves for n in c.samples], _LEFT, _RIGHT)
-    y = scales.linear([e for c in curves for e in c.errors], _BOTTOM, _TOP)
+    curves, fitted = known.pilots, {f.stratum: f for f in known.plan.fitted}
+    ends = [v for f in fitted.values() for v in f.error if 0 < v < 2 * known.plan.chance]
+    x = panels.horizontal([n for c in curves for n in c.samples])
+    y = panels.vertical([*(e for c in curves for e in c.errors), *ends])
     names = [s.name for s in known.plan.strata]
-    panels = [
-        _panel(list(group), names.index(name) if name in names else 0, x, y)
+    drawn = [
+        _panel(list(group), names.index(name) if name in names else 0, fitted.get(name), x, y)
         for name, group in itertools.groupby(curves, key=lambda c: c.stratum)
     ]
     note = (
         "Each panel is trainings on one stratum alone, on the same axes. Hollow points saw every "
         "row at most once, solid points repeat rows; the dotted line is where repeating begins. "
-        "Dashed: the same with fewer unique rows, so the gap between the lines is what repetition "
+        "The line is what the fitted laws say of all rows, with 90 % of what the pilots leave open "
+        "about them. Dashed: measured with fewer unique rows, so the gap is what repetition "
         "costs. A line that turns up is a stratum that runs out: more samples of it make the "
         "model worse."
     )
-    head = markup.tag("h3", "What repetition does to each stratum")
-    grid = markup.tag("div", *panels, class_="panels")
-    return markup.tag("figure", head, grid, markup.tag("figcaption", note))
+    return panels.figure("What repetition does to each stratum", note, drawn)
 
 
-def _panel(curves: list[facts.Curve], i: int, x: scales.Scale, y: scales.Scale) -> markup.Safe:
+def _panel(
+    curves: list[facts.Curve],
+    i: int,
+    fitted: plan.Fitted | None,
+    x: scales.Scale,
+    y: scales.Scale,
+) -> markup.Safe:
     full = curves[0]
-    head = markup.tag("h4", palette.chip(i), markup.tag("span", full.stratum))
-    drawing = frame.svg(
-        _WIDTH, _HEIGHT, f"Pilots on {full.stratum} alone", *_drawing(curves, i, x, y)
-    )
-    return markup.tag("div", head, drawing, markup.tag("p", story(full)), class_="panel")
+    parts = panels.axes(x, y, words.axis)
+    parts += panels.once(x, y, full.supply)
+    if fitted:
+        parts += panels.band(fitted.samples, fitted.error, fitted.error_ends, i, x, y)
+    for nth, curve in reversed(list(enumerate(curves))):
+        parts += _line(curve, i, x, y, dashed=nth > 0, fitted=fitted is not None)
+    return panels.panel(full.stratum, i, f"Pilots on {full.stratum} alone", parts, story(full))
 
 
 def story(curve: facts.Curve) -> str:
@@ -56,38 +63,22 @@ def story(curve: facts.Curve) -> str:
     return f"{rows} Best {least}, then up to {end} ({repeated})."
 
 
-def _drawing(
-    curves: list[facts.Curve], i: int, x: scales.Scale, y: scales.Scale
-) -> list[markup.Safe]:
-    parts = []
-    for value in scales.ticks(y, 4):
-        parts.append(frame.line("grid", _LEFT, y(value), _RIGHT, y(value)))
-        parts.append(
-            frame.label(words.axis(value), _LEFT - 6, y(value) + 4, class_="tick", anchor="end")
-        )
-    values = scales.ticks(x, 3)
-    texts = [words.short(v) for v in values]
-    shown = scales.apart([x(v) for v in values], [words.width(t, 12) for t in texts], 6)
-    for value, text, show in zip(values, texts, shown, strict=True):
-        if show:
-            parts.append(frame.label(text, x(value), _BOTTOM + 17, class_="tick", anchor="middle"))
-    parts.append(frame.line("axis", _LEFT, _BOTTOM, _RIGHT, _BOTTOM))
-    supply = curves[0].supply
-    if x.low < supply < x.high:
-        parts.append(frame.line("repeats", x(supply), _TOP, x(supply), _BOTTOM))
-    for nth, curve in reversed(list(enumerate(curves))):
-        parts += _line(curve, i, x, y, dashed=nth > 0)
-    return parts
-
-
 def _line(
-    curve: facts.Curve, i: int, x: scales.Scale, y: scales.Scale, *, dashed: bool
+    curve: facts.Curve,
+    i: int,
+    x: scales.Scale,
+    y: scales.Scale,
+    *,
+    dashed: bool,
+    fitted: bool,
 ) -> list[markup.Safe]:
+    """Points, joined where no law is drawn through them."""
     points = [(x(n), y(e)) for n, e in zip(curve.samples, curve.errors, strict=True)]
     kind = "pilot fewer" if dashed else "pilot"
-    parts = [markup.tag("path", class_=kind, d=frame.path(points), style=palette.stroke(i))]
+    joined = markup.tag("path", class_=kind, d=frame.path(points), style=palette.stroke(i))
     if dashed:
-        return parts
+        return [joined]
+    parts = [] if fitted else [joined]
     for (px, py), n in zip(points, curve.samples, strict=True):
         fill = f"fill:var(--s{i})" if n > curve.supply else "fill:var(--paper)"
         parts.append(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tamis.report import facts, frame, markup, palette, scales, words
+from tamis.schemas import plan
 
 _LEAST = 0.005  # a smaller share is not drawn as a line
 _DECADES = 1e4  # the passes axis spans no more
@@ -33,14 +34,14 @@ def draw(known: facts.Facts, size: frame.Size) -> markup.Safe:
     area = frame.frame(known.plan, size, 10, 230)
     y = scales.Scale(0, 1, area.bottom, area.top)
     layers = stacked([p.shares for p in known.plan.frontier])
-    xs = [area.x(p.samples) for p in known.plan.frontier]
+    xs = [area.x(p.amount) for p in known.plan.frontier]
     parts: list[object] = [frame.rows(area, y, words.percent, 4)]
     for i, (low, high) in enumerate(layers):
         upper = [(x, y(v)) for x, v in zip(xs, high, strict=True)]
         lower = [(x, y(v)) for x, v in zip(xs, low, strict=True)]
         outline = frame.path([*upper, *reversed(lower)], closed=True)
         parts.append(markup.tag("path", class_="area", d=outline, style=palette.fill(i)))
-    planned = [area.x(b.samples) for b in known.plan.budgets]
+    planned = [area.x(b.amount) for b in known.plan.budgets]
     parts += [frame.line("cut", x, area.top, x, area.bottom) for x in planned]
     parts += [
         frame.changes(area, known.plan),
@@ -121,9 +122,9 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
         parts.append(
             markup.tag("path", class_="passes", d=frame.path(points), style=palette.stroke(i))
         )
-        parts += [_at_budget(known, i, b.samples, area, y) for b in known.plan.budgets]
+        parts += [_at_budget(known, i, b, area, y) for b in known.plan.budgets]
         text = f"{words.times(series[-1][1])} {known.plan.strata[i].name}"
-        if series[-1][0] == known.plan.frontier[-1].samples:
+        if series[-1][0] == known.plan.frontier[-1].amount:
             names.append(frame.Label(text, points[-1][1], palette.ink(i)))
     parts += [frame.budgets(area, known.plan), frame.ends(area, names)]
     return frame.svg(
@@ -131,32 +132,36 @@ def draw_passes(known: facts.Facts, size: frame.Size) -> markup.Safe:
     )
 
 
-def passes(known: facts.Facts) -> dict[int, list[tuple[int, float]]]:
-    """Samples and passes over each stratum, by its number, where it has a share."""
-    found: dict[int, list[tuple[int, float]]] = {}
+def passes(known: facts.Facts) -> dict[int, list[tuple[float, float]]]:
+    """Budget and passes over each stratum, by its number, where it has a share.
+
+    Over all of its rows, or over those that are bought.
+    """
+    bought = known.plan.terms.unit == "money"
+    found: dict[int, list[tuple[float, float]]] = {}
     for point in known.plan.frontier:
         for i, share in enumerate(point.shares):
             if share > _LEAST:
-                supply = max(known.plan.strata[i].supply, 1)
-                found.setdefault(i, []).append((point.samples, share * point.samples / supply))
+                rows = max(point.rows[i] if bought else known.plan.strata[i].supply, 1)
+                found.setdefault(i, []).append((point.amount, share * point.samples / rows))
     return found
 
 
 def _at_budget(
-    known: facts.Facts, i: int, samples: int, area: frame.Frame, y: scales.Scale
+    known: facts.Facts, i: int, budget: plan.Budget, area: frame.Frame, y: scales.Scale
 ) -> markup.Safe | None:
     """A dot at a planned budget, as its allocation has it."""
     stratum = known.plan.strata[i]
-    budget = next(b for b in known.plan.budgets if b.samples == samples)
-    quota = next((a.quota for a in budget.allocation if a.stratum == stratum.name), 0)
-    value = quota / max(stratum.supply, 1)
+    own = next((a for a in budget.allocation if a.stratum == stratum.name), None)
+    bought = known.plan.terms.unit == "money"
+    value = own.quota / max(own.rows if bought else stratum.supply, 1) if own else 0.0
     if value < y.low:
         return None
-    title = f"{stratum.name}, {words.count(samples)} samples: {words.times(value)}"
+    title = f"{stratum.name}, {known.told(budget.amount)}: {words.times(value)}"
     return markup.tag(
         "circle",
         markup.tag("title", title),
-        cx=area.x(samples),
+        cx=area.x(budget.amount),
         cy=y(value),
         r=3.5,
         style=palette.fill(i),
@@ -165,7 +170,7 @@ def _at_budget(
 
 def _told(known: facts.Facts) -> str:
     told = [
-        f"{words.count(b.samples)}: "
+        f"{known.told(b.amount)}: "
         + ", ".join(f"{a.stratum} {words.percent(a.share)}" for a in b.allocation)
         for b in known.plan.budgets
     ]

@@ -11,14 +11,16 @@ def competition(known: facts.Facts) -> markup.Safe:
     """
     laws = list(dict.fromkeys(score.law for score in known.plan.laws))
     found = {(score.budget, score.law): score for score in known.plan.laws}
-    columns = [tables.Column("Samples"), *(tables.Column(law) for law in laws)]
+    unit = known.plan.terms.unit
+    columns = [tables.Column("Samples" if unit == "samples" else "Budget")]
+    columns += [tables.Column(law) for law in laws]
     columns += [tables.Column("Pilot runs"), tables.Column("Longest pilot")]
     rows: list[list[object]] = []
     for b in known.plan.budgets:
-        cells = [_score(found.get((b.samples, law))) for law in laws]
+        cells = [_score(found.get((b.amount, law))) for law in laws]
         rows.append(
             [
-                words.count(b.samples),
+                known.told(b.amount).removesuffix(" samples"),
                 *cells,
                 words.count(b.measurements),
                 words.count(b.largest_pilot),
@@ -31,6 +33,7 @@ def _score(score: plan.LawScore | None) -> object:
     if score is None or score.held_out_error is None:
         return markup.tag("em", "chosen") if score and score.chosen else "–"
     text = f"{score.held_out_error:.4f}"
+    text += f" · {words.percent(score.weight)}" if 0 < score.weight < 1 else ""
     shown = markup.tag("strong", text, class_="won") if score.chosen else text
     if score.mixture_error is None:
         return shown
@@ -41,7 +44,7 @@ def notes(known: facts.Facts) -> markup.Safe | None:
     """What the planner has to say, in its words: what holds for all budgets, then for each."""
     if not known.plan.notes:
         return None
-    heads = tuple(f"{words.count(b.samples)} samples: " for b in known.plan.budgets)
+    heads = tuple(f"{known.told(b.amount)}: " for b in known.plan.budgets)
     general = [n for n in known.plan.notes if not n.startswith(heads)]
     items: list[object] = []
     for head in heads:
@@ -77,16 +80,16 @@ def _sentence(note: str) -> str:
 
 def parameters(known: facts.Facts) -> markup.Safe:
     """The winners' parameters, folded away."""
-    parts = [_parameters(score) for score in known.plan.laws if score.chosen]
+    parts = [_parameters(known, score) for score in known.plan.laws if score.chosen]
     head = markup.tag("summary", "Fitted parameters of the laws that predicted")
     return markup.tag("details", head, *parts)
 
 
-def _parameters(score: plan.LawScore) -> markup.Safe:
+def _parameters(known: facts.Facts, score: plan.LawScore) -> markup.Safe:
     columns = [
         tables.Column("Parameter", number=False),
         *map(tables.Column, ("Value", "Low", "High")),
     ]
     rows = [[name, *(f"{v:.4g}" for v in values)] for name, values in score.parameters.items()]
-    head = markup.tag("h4", f"{words.count(score.budget)} samples: {score.law}")
+    head = markup.tag("h4", f"{known.told(score.budget)}: {score.law}")
     return markup.join([head, tables.table(columns, rows, class_="plain")])

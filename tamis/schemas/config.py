@@ -4,25 +4,17 @@ Every default that is a choice says where it comes from. Unknown keys are errors
 turns a validation error into file:line:column and the nearest valid key.
 """
 
+import difflib
 import math
 from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import shards
+from tamis.schemas import planning, shards
+from tamis.schemas.parts import Fraction, Name, Part, Positive
 
 MAX_TIERS = 127  # int8 in the sidecar
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
-
-
-class Part(pydantic.BaseModel):
-    """Base of every section: frozen, and an unknown key is an error."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Part):
@@ -165,44 +157,6 @@ class Dedup(Part):
         return max(math.floor(below) / 20, 0.05)
 
 
-class Pilot(Part):
-    """Cheap trainings that measure what each stratum is worth."""
-
-    kind: Literal["linear-probe"] = Field("linear-probe", description="What is trained")
-    max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.25, description="A budget is planned from pilots of at most this part of it"
-    )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
-    )
-    batch: Positive = Field(8, description="Examples per SGD step")
-
-
-class Plan(Part):
-    """The budget, and what may be done with it."""
-
-    budgets: list[Positive] = Field(min_length=1, description="Samples seen in training")
-    strata: list[Literal["source", "tier"]] = Field(
-        ["source", "tier"], min_length=1, description="What a quota is given to"
-    )
-    max_epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Never repeat a row more often"
-    )
-    mode: Literal["mixture", "prefix"] = Field(
-        "mixture", description="Any shares, or the published 'top k strata', as they come"
-    )
-    measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
-    predictor: Literal["laws", "transport"] = Field(
-        "laws",
-        description="transport: laws that know where the sources and the target lie compete too",
-    )
-
-    @pydantic.field_validator("budgets")
-    @classmethod
-    def _ascending(cls, value: list[int]) -> list[int]:
-        return sorted(set(value))
-
-
 class Select(Part):
     """Which rows of a stratum, when not all are wanted."""
 
@@ -277,8 +231,8 @@ class Run(Part):
     )
     dedup: Dedup = Dedup()
     tier: Tier = Tier()
-    pilot: Pilot = Pilot()
-    plan: Plan
+    pilot: planning.Pilot = planning.Pilot()
+    plan: planning.Plan
     select: Select = Select()
     check: Check = Check()
     runner: Runner = Runner()
@@ -297,6 +251,7 @@ class Run(Part):
                 "dedup.threshold drops near-copies, ingest.duplicates keeps exact ones"
             )
         self._can_embed()
+        self._can_plan()
         if self.check.guard and self.target is None:
             raise ValueError("check.guard needs a `target` to guard")
         if self.plan.predictor == "transport" and self.target is None:
@@ -313,6 +268,24 @@ class Run(Part):
                 raise ValueError(f"backend precomputed: {name} names no `embedding` or `vectors`")
             if not precomputed and not source.text:
                 raise ValueError(f"{name} names no `text` to embed; or use backend: precomputed")
+
+    def _can_plan(self) -> None:
+        """Names of sources, before anything is run; of strata the planner knows all."""
+        for key, given in (("prices", self.plan.prices), ("shares", self.plan.shares)):
+            for name in given:
+                source = name.partition("/")[0]
+                if "source" in self.plan.strata and source not in self.sources:
+                    near = difflib.get_close_matches(source, self.sources, 1)
+                    known = f"did you mean '{near[0]}'?" if near else ", ".join(self.sources)
+                    raise ValueError(f"plan.{key}: '{name}' is of no source; {known}")
+        floors = {n: e[0] for n, e in planning.ends(self.plan.shares).items() if n in self.sources}
+        if sum(floors.values()) > 1 + 1e-9:
+            told = ", ".join(f"{n} {v:g}" for n, v in floors.items())
+            raise ValueError(f"plan.shares come to more than the whole: {told}; lower some")
+        if self.plan.unit in ("tokens", "flops"):
+            silent = [name for name, s in self.sources.items() if not s.text]
+            if silent:
+                raise ValueError(f"unit: {self.plan.unit} counts words; no `text` in {silent}")
 
     def _can_pilot(self) -> None:
         if self.target is None:

@@ -2,12 +2,14 @@
 
 The names of the strata, in the order of both lists, and the chance level stand in the schema's
 metadata. A CSV of one's own training runs has the columns `samples, error`, one
-`weight:<stratum>` and one `supply:<stratum>` per stratum, and `seed` where there are replicates.
+`weight:<stratum>` and one `supply:<stratum>` per stratum, `seed` where there are replicates, and
+`chance` (one number in every row) where guessing is not wrong half of the time.
 """
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import fsspec
 import numpy as np
@@ -30,7 +32,10 @@ CHANCE = 0.5
 
 _STRATA_KEY = b"tamis.strata"
 _CHANCE_KEY = b"tamis.chance"
+_UNREAD_KEY = b"tamis.unread"
+_CHANCE_COLUMN = "chance"
 _SUM_TOLERANCE = 1e-6
+_NOWHERE = "measurements"  # where a row is, until a file is known
 _PREFIX = {WEIGHTS: "weight:", SUPPLY: "supply:"}
 
 
@@ -78,7 +83,8 @@ def table(
     shares = np.asarray(weights, np.float64)
     unique = np.broadcast_to(np.asarray(supply, np.float64), shares.shape)
     _check_columns(names, seen, np.asarray(errors, np.float64), shares, unique)
-    replicate = np.zeros(len(seen)) if seeds is None else np.asarray(seeds)
+    replicate = np.zeros(len(seen)) if seeds is None else np.asarray(seeds, np.float64)
+    _forbid(~np.isfinite(replicate), replicate, "seed", "is missing or not a number")
     columns = [
         pa.array(seen.astype(np.int64)),
         pa.array(replicate.astype(np.int64)),
@@ -101,6 +107,11 @@ def strata(measurements: pa.Table) -> tuple[str, ...]:
 def chance(measurements: pa.Table) -> float:
     """Error of a model that has learned nothing; 0.5 where the table does not say."""
     return float((measurements.schema.metadata or {}).get(_CHANCE_KEY, CHANCE))
+
+
+def unread(measurements: pa.Table) -> tuple[str, ...]:
+    """Columns of the user's file that mean nothing here."""
+    return tuple(json.loads((measurements.schema.metadata or {}).get(_UNREAD_KEY, b"[]")))
 
 
 def matrix(measurements: pa.Table, column: str) -> NDArray[np.float64]:
@@ -144,9 +155,24 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: a column is missing or a value cannot be a measurement.
     """
-    found = load(path)
-    flat = str(path).lower().endswith(".csv") or is_flat(found)
-    return from_flat(found) if flat else validate(found)
+    with in_file(path):
+        found = load(path)
+        flat = str(path).lower().endswith(".csv") or is_flat(found)
+        return from_flat(found) if flat else validate(found)
+
+
+@contextlib.contextmanager
+def in_file(path: str | pathlib.Path) -> Iterator[None]:
+    """Errors about measurements name the file; rows are counted from 0, without a header."""
+    try:
+        yield
+    except errors.PlanError as error:
+        where = error.where.replace(_NOWHERE, str(path), 1) or str(path)
+        why, remedy = (
+            error.why,
+            error.remedy or "mend the file; rows count from 0, after the header",
+        )
+        raise errors.PlanError(error.what, where=where, why=why, remedy=remedy) from None
 
 
 def load(path: str | pathlib.Path) -> pa.Table:
@@ -196,14 +222,31 @@ def from_flat(flat: pa.Table) -> pa.Table:
     def stack(prefix: str) -> NDArray[np.float64]:
         return np.stack([numbers(prefix + name) for name in names], axis=1)
 
-    return table(
+    found = table(
         names,
         samples=numbers(SAMPLES),
         errors=numbers(ERROR),
         weights=stack(_PREFIX[WEIGHTS]),
         supply=stack(_PREFIX[SUPPLY]),
         seeds=numbers(SEED) if SEED in flat.column_names else None,
+        chance=_stated(numbers(_CHANCE_COLUMN)) if _CHANCE_COLUMN in flat.column_names else CHANCE,
     )
+    idle = sorted({*flat.column_names} - {*wanted, SEED, _CHANCE_COLUMN})
+    return found.replace_schema_metadata(
+        {**found.schema.metadata, _UNREAD_KEY: json.dumps(idle).encode()}
+    )
+
+
+def _stated(values: NDArray[np.float64]) -> float:
+    """The one chance level of all rows."""
+    if len(values) and not (0 < values[0] <= 1 and (values == values[0]).all()):
+        row = int(np.argmin((values == values[0]) & (values > 0) & (values <= 1)))
+        raise errors.PlanError(
+            f"chance {values[row]:g} is not one number in (0, 1] for all rows",
+            where=f"{_NOWHERE}:row {row}",
+            remedy="it is the error of a model that has learned nothing, e.g. .9 with ten classes",
+        )
+    return float(values[0]) if len(values) else CHANCE
 
 
 def write(measurements: pa.Table, path: str | pathlib.Path) -> None:
@@ -255,7 +298,7 @@ def _forbid(bad: ArrayLike, values: NDArray[np.float64], name: str, fault: str) 
     if rows.size:
         row = int(rows[0])
         raise errors.PlanError(
-            f"{name} {values[row].tolist()} {fault}", where=f"measurements:row {row}"
+            f"{name} {values[row].tolist()} {fault}", where=f"{_NOWHERE}:row {row}"
         )
 
 

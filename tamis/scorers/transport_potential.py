@@ -17,12 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, nearest
+from tamis import errors, linalg, nearest
 from tamis.schemas import columns, embeddings
 
-# Coordinates of unit rows as whole numbers: sums of their products stay below 2^53, so a product
-# of matrices is exact, and a row's bytes do not depend on the batch. Rounds a cosine by 1e-7.
-_GRID = 2.0**24
 _PAIR_BYTES = 32 << 20
 
 
@@ -32,7 +29,7 @@ def soft_transform(
     """The soft c-transform of g at each row of x, shape (n,), for equal masses of the target.
 
     Time O(n m d), one float64 product; memory 32 MiB beside the inputs. The same bytes for a row
-    whatever batch it stands in.
+    whatever batch it stands in: the product is exact (`linalg.products`).
 
     Args:
       x: Shape (n, d), no zero rows.
@@ -43,20 +40,17 @@ def soft_transform(
     Raises:
       ValueError: a row is zero or not finite.
     """
-    ends, out = _whole(target).T, np.empty(len(x))
+    ends, out = linalg.fixed_point(nearest.unit(target)), np.empty(len(x))
     shift = g.astype(np.float64) / epsilon - np.log(len(g))
     step = max(1, _PAIR_BYTES // (8 * len(g)))
     for start in range(0, len(x), step):
-        cosine = _whole(x[start : start + step]) @ ends / _GRID**2
+        part = linalg.fixed_point(nearest.unit(x[start : start + step]))
+        cosine = linalg.products(part, ends)
         logits = shift - (1 - cosine) / epsilon
         top = logits.max(axis=1)
         total = np.exp(logits - top[:, None]).sum(axis=1)
         out[start : start + step] = -epsilon * (top + np.log(total))
     return out
-
-
-def _whole(x: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.rint(nearest.unit(x) * _GRID)
 
 
 class _Artifact(NamedTuple):

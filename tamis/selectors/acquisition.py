@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
 from tamis.schemas import plan as plan_
-from tamis.selectors import information, search
+from tamis.selectors import bounds, information, search
 
 LOTS = 8  # of the budget: what the greedy basket buys at a time
 
@@ -40,6 +40,7 @@ class Market:
       samples: Of the training that is planned.
       laws: Equally likely predictors: the fit and draws of what its measurements leave open.
       max_epochs: Most often that a row may be seen on average within its source.
+      given: Shares that the training must keep to anyhow.
       seed: Of the search.
     """
 
@@ -51,6 +52,7 @@ class Market:
     samples: int
     laws: Sequence[Predicts]
     max_epochs: float | None = None
+    given: bounds.Bounds | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,8 +85,8 @@ class Market:
         held = np.maximum(self.supply + rows, 1)  # a source without rows has no share
         return np.array([law.predict(shares, self.samples, held) for law in self.laws])
 
-    def caps(self, rows: Floats) -> Floats:
-        """Largest share of each source after buying.
+    def allowed(self, rows: Floats) -> bounds.Bounds:
+        """Shares that a training may have after buying.
 
         Raises:
           PlanError: all rows together do not make a training.
@@ -93,13 +95,15 @@ class Market:
         caps = np.where(held > 0, 1.0, 0.0)
         if self.max_epochs is not None:
             caps = np.minimum(caps, held * self.max_epochs / self.samples)
-        if caps.sum() < 1:
+        allowed = self.given.capped(caps) if self.given else bounds.Bounds.upto(caps)
+        if allowed.empty:
             raise errors.PlanError(
                 f"a training of {self.samples:,} samples does not fit the rows held",
-                why=f"there are {held.sum():,.0f}, and max_epochs is {self.max_epochs}",
-                remedy="raise max_epochs or plan for fewer samples",
+                why=f"there are {held.sum():,.0f}, max_epochs is {self.max_epochs}, and shares may "
+                "be given",
+                remedy="raise max_epochs, plan for fewer samples or free the shares",
             )
-        return caps
+        return allowed
 
     def plan(self, rows: Floats, near: Floats | None = None) -> Floats:
         """Shares with the least expected error after buying: shape (k,).
@@ -108,17 +112,17 @@ class Market:
           rows: Shape (k,), the basket.
           near: Shares to start from; without them from everywhere.
         """
-        caps = self.caps(rows)
+        allowed = self.allowed(rows)
 
         def expected(w: Floats) -> Floats:
             return np.asarray(self.errors(w, rows).mean(0))
 
         if near is not None:
-            return search.polish(expected, search.within(near, caps), caps)
+            return search.polish(expected, allowed.nearest(near), allowed)
         held = self.supply + rows
-        starts = [held / held.sum(), *np.eye(len(held))[caps > 0]]
-        named = np.array([search.within(w, caps) for w in starts])
-        return search.minimise(expected, named, caps, seed=self.seed)
+        starts = [held / held.sum(), *np.eye(len(held))[allowed.high > 0]]
+        named = np.array([allowed.nearest(w) for w in starts])
+        return search.minimise(expected, named, allowed, seed=self.seed)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,119 +1,46 @@
 """The planner: measurements, supply and budgets in, a plan out.
 
-For every budget the law that predicts held-out pilots best is found on the pilots that budget may
-use, and its expected error is minimised over the shares; then shares become whole quotas.
+For every budget the laws that predict held-out pilots best are found on the pilots that budget may
+use, and their expected error is minimised over the shares; then shares become whole quotas.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from tamis import errors
+from tamis.schemas import measurements as measurements_
 from tamis.schemas import plan as plan_
-from tamis.selectors import crossings, laws, marginal, quotas, search, strategies, wording
+from tamis.selectors import (
+    bounds,
+    costs,
+    crossings,
+    fitted,
+    laws,
+    marginal,
+    planner,
+    purchase,
+    spending,
+    wording,
+)
 from tamis.selectors import forecast as forecast_
+from tamis.selectors.forecast import Training
 from tamis.selectors.laws import cells as cells_
 
 MAX_FRACTION = 0.25
-_SMALLEST = 0.01  # a share below this is dropped: less than any prediction can tell
+PLAIN = plan_.Terms()  # samples, nothing costs anything, no share is given
 _POINTS = 4  # of the frontier between two planned budgets
+_ALIKE = 0.02  # sum of the differences of shares of trainings that are the same
 
 
-@dataclasses.dataclass(frozen=True)
-class _Planner:
-    """What stays the same for all budgets of a plan."""
-
-    strata: tuple[plan_.Stratum, ...]
-    outlook: forecast_.Outlook
-    max_epochs: float | None
-    mode: plan_.Mode
-    seed: int
-
-    @property
-    def supply(self) -> NDArray[np.int64]:
-        return np.array([s.supply for s in self.strata], np.int64)
-
-    def limits(self, samples: int) -> NDArray[np.int64]:
-        """Most samples each stratum can give: shape (k,)."""
-        if self.max_epochs is None:
-            return np.full(len(self.strata), samples)
-        return np.floor(self.supply * self.max_epochs).astype(np.int64)
-
-    def fits(self, samples: int) -> bool:
-        return int(self.limits(samples).sum()) >= samples
-
-    def quotas(self, shares: NDArray[np.float64], samples: int) -> NDArray[np.int64]:
-        return quotas.largest_remainder(shares, samples, limits=self.limits(samples))
-
-    def candidates(self, samples: int) -> dict[str, NDArray[np.float64]]:
-        """Named strategies that the limits allow, as shares they can really have."""
-        caps = self.limits(samples) / samples
-        offered = strategies.named(self.strata)
-        if self.mode == "prefix":
-            offered = self._prefixes(samples)
-        return {
-            name: search.within(w, caps)
-            for name, w in offered.items()
-            if caps[w > 0].sum() >= 1 - 1e-12
-        } or {"natural proportions": search.within(self.supply / self.supply.sum(), caps)}
-
-    def best(self, samples: int) -> NDArray[np.float64]:
-        """Shares with the least expected error: shape (k,)."""
-        offered = np.array(list(self.candidates(samples).values()))
-        if self.mode == "prefix":
-            return offered[np.argmin(self.outlook.expected(offered, samples))]
-        caps = np.minimum(self.limits(samples) / samples, 1.0)
-        found = search.minimise(
-            lambda w: self.outlook.expected(w, samples), offered, caps, seed=self.seed
-        )
-        kept = np.where(found >= _SMALLEST, found, 0.0)
-        return search.within(kept / kept.sum(), caps)
-
-    def again(
-        self, forecast: forecast_.Forecast, shares: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """The best shares near others, for a forecast of another supply: shape (k,)."""
-        n = forecast.budget
-        supply = forecast.supply.astype(np.int64).tolist()
-        strata = tuple(
-            s.model_copy(update={"supply": m}) for s, m in zip(self.strata, supply, strict=True)
-        )
-        planner = dataclasses.replace(self, strata=strata, outlook=forecast_.Outlook([forecast]))
-        if self.mode == "prefix":
-            return planner.best(n)
-        caps = np.minimum(planner.limits(n) / n, 1.0)
-        return search.polish(lambda w: forecast.expected(w, n), shares, caps)
-
-    def label(self, shares: NDArray[np.float64], samples: int) -> str:
-        if self.mode == "mixture":
-            return strategies.label(shares, self.strata)
-        offered = self.candidates(samples)
-        return min(offered, key=lambda name: float(abs(offered[name] - shares).sum()))
-
-    def allocation(self, shares: NDArray[np.float64], samples: int) -> list[plan_.Share]:
-        rows = zip(self.strata, self.quotas(shares, samples).tolist(), strict=True)
-        return [_share(s, quota, samples) for s, quota in rows if quota]
-
-    def _prefixes(self, samples: int) -> dict[str, NDArray[np.float64]]:
-        """By tier; where there is one tier only, by predicted error of each stratum alone."""
-        natural = self.supply / self.supply.sum()
-        found = strategies.prefixes(self.strata)
-        if not found:
-            alone = self.outlook.expected(np.eye(len(self.strata)), samples)
-            rank = np.argsort(np.argsort(alone, kind="stable"), kind="stable")
-            found = strategies.prefixes(self.strata, rank.tolist())
-        return {**found, "natural proportions": natural}
-
-
-def plan(
+def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
     measurements: pa.Table,
     strata: Sequence[plan_.Stratum],
-    budgets: Sequence[int],
+    budgets: Sequence[float],
     *,
+    terms: plan_.Terms = PLAIN,
     max_fraction: float = MAX_FRACTION,
     max_epochs: float | None = None,
     mode: plan_.Mode = "mixture",
@@ -125,120 +52,156 @@ def plan(
     Args:
       measurements: As in `tamis.schemas.measurements`; its strata must be those of `strata`.
       strata: What can be trained on.
-      budgets: Samples seen in each planned training.
-      max_fraction: A budget B is planned from runs of at most max_fraction x B samples.
+      budgets: Of each planned training, in the unit of the terms.
+      terms: What budgets are counted in, prices, and shares that are given.
+      max_fraction: A budget B is planned from runs that take at most max_fraction x B.
       max_epochs: Most often that a row may be seen on average within its stratum.
       mode: `mixture` for any shares, `prefix` for the best j tiers in natural proportions.
       seed: Of random starts and parameter draws.
       competing: The laws, e.g. also those of `projektor` that know where the sources lie.
 
     Raises:
-      PlanError: measurements, strata or budgets do not fit each other.
+      PlanError: measurements, strata, terms or budgets do not fit each other.
     """
+    _check(measurements, strata, budgets)
+    market = _market(strata, terms, max_epochs)
+    amounts = sorted({int(b) if float(b).is_integer() else float(b) for b in budgets})
+    _check_room(market, amounts, max_epochs)
     cells = cells_.aggregate(measurements).ordered([s.name for s in strata])
-    _check(strata, budgets, max_epochs)
-    supply = np.array([s.supply for s in strata], np.float64)
-    lengths = sorted(set(budgets))
     forecasts = [
         forecast_.forecast(
-            cells, supply, b, max_fraction=max_fraction, seed=seed, competing=competing
+            cells, b, market.costs, max_fraction=max_fraction, seed=seed, competing=competing
         )
-        for b in lengths
+        for b in amounts
     ]
-    planner = _Planner(tuple(strata), forecast_.Outlook(forecasts), max_epochs, mode, seed)
-    planned = [_budget(planner, f) for f in forecasts]
-    frontier = [_point(planner, b) for b in _grid(lengths) if planner.fits(b)]
-    changes = crossings.chosen(frontier, lambda b: planner.label(planner.best(b), b))
+    here = planner.Planner(tuple(strata), forecast_.Outlook(forecasts), market, mode, seed)
+    planned = [_budget(here, f) for f in forecasts]
+    _check_lengths(planned)
+    frontier = [_point(here, b) for b in _grid(amounts, terms.unit) if here.fits(b)]
+    changes = crossings.chosen(frontier, here.strategy, terms.unit)
     return plan_.Plan(
-        summary=wording.whole(planned, changes),
+        summary=wording.whole(planned, changes, terms.unit),
         mode=mode,
+        terms=terms,
         max_epochs=max_epochs,
         max_fraction=max_fraction,
         seed=seed,
         chance=cells.chance,
         strata=list(strata),
         budgets=planned,
-        crossings=[*changes, *crossings.named(frontier)],
+        crossings=[*changes, *crossings.named(frontier, terms.unit)],
         frontier=frontier,
-        laws=[_score(f.budget, e, f.winner) for f in forecasts for e in f.entries],
-        notes=[*wording.notes(cells, forecasts), *map(wording.collect, planned)],
+        laws=[_score(f, e) for f in forecasts for e in f.entries],
+        fitted=fitted.curves(forecasts[-1], strata),
+        notes=[
+            *wording.notes(cells, forecasts, terms.unit),
+            *(wording.collect(b, terms.unit) for b in planned if b.marginal),
+        ],
     )
 
 
-def _budget(planner: _Planner, forecast: forecast_.Forecast) -> plan_.Budget:
-    samples = forecast.budget
-    shares = planner.quotas(planner.best(samples), samples) / samples
-    error = float(planner.outlook.expected(shares, samples))
-    interval = planner.outlook.interval(shares, samples)
-    allocation = planner.allocation(shares, samples)
-    others = _others(planner, shares, error, samples)
-    sentence = wording.budget(samples, allocation, others[0] if others else None)
+def _market(
+    strata: Sequence[plan_.Stratum], terms: plan_.Terms, max_epochs: float | None
+) -> spending.Market:
+    cost = costs.Costs.of(strata, terms, max_epochs)
+    held = bounds.of(strata, terms.shares)
+    return (purchase.Purchase if terms.unit == "money" else spending.Spending)(cost, held)
+
+
+def _budget(here: planner.Planner, forecast: forecast_.Forecast) -> plan_.Budget:
+    amount, unit, costs_of = forecast.amount, here.market.costs.unit, here.market.costs
+    known = here.candidates(amount)
+    training, quota, rows = here.whole(here.best(amount, known), amount)
+    error = float(here.outlook.expected(training, amount))
+    interval = here.outlook.interval(training, amount)
+    allocation = here.allocation(quota, rows)
+    others = _others(here, known, training, error, amount)
+    price = costs_of.cost(quota, rows)
+    worth = [] if unit == "money" else marginal.values(forecast, here.strata, training, here.again)
+    sentence = wording.budget(amount, unit, allocation, others[0] if others else None)
     return plan_.Budget(
-        samples=samples,
-        strategy=planner.label(shares, samples),
+        samples=int(quota.sum()),
+        amount=amount,
+        spent=price.total if unit == "money" and price else float(quota @ costs_of.per_sample),
+        cost=price,
+        strategy=here.label(training, known),
         allocation=allocation,
         predicted_error=error,
         interval=interval,
         runner_up=others[0] if others else None,
         runners_up=others,
-        marginal=marginal.values(forecast, planner.strata, shares, planner.again),
-        law=forecast.winner.name,
-        measurements=int(forecast.winner.fit.cells.count.sum()),
-        largest_pilot=int(forecast.winner.fit.cells.samples.max()),
-        summary=f"{sentence}; {wording.predicted(error, interval)}.",
+        marginal=worth,
+        law=forecast.name,
+        weights=forecast.weights,
+        measurements=int(forecast.cells.count.sum()),
+        largest_pilot=int(forecast.cells.samples.max()),
+        summary=f"{sentence}; {wording.predicted(error, interval, price)}.{wording.far(forecast)}",
     )
 
 
 def _others(
-    planner: _Planner, chosen: NDArray[np.float64], error: float, samples: int
+    here: planner.Planner,
+    known: dict[str, Training],
+    chosen: Training,
+    error: float,
+    amount: float,
 ) -> list[plan_.Alternative]:
     """Every other named strategy, best first."""
-    own = planner.label(chosen, samples)
+    own = here.label(chosen, known)
     found = []
-    for name, shares in planner.candidates(samples).items():
-        if name == own or abs(shares - chosen).sum() < 2 * _SMALLEST:
+    for name, training in known.items():
+        if name == own or abs(training.shares - chosen.shares).sum() < _ALIKE:
             continue
-        value = float(planner.outlook.expected(shares, samples))
+        value = float(here.outlook.expected(training, amount))
+        _, quota, rows = here.whole(training, amount)
         found.append(
             plan_.Alternative(
                 name=name,
                 predicted_error=value,
                 gap=value - error,
-                allocation=planner.allocation(shares, samples),
+                allocation=here.allocation(quota, rows),
             )
         )
     return sorted(found, key=lambda a: a.predicted_error)
 
 
-def _point(planner: _Planner, samples: int) -> plan_.Point:
-    shares = planner.best(samples)
-    others = planner.candidates(samples)
+def _point(here: planner.Planner, amount: float) -> plan_.Point:
+    others = here.candidates(amount)
+    training = here.best(amount, others)
+    used = np.minimum(training.supply, training.shares * training.samples)
     return plan_.Point(
-        samples=samples,
-        strategy=planner.label(shares, samples),
-        shares=shares.tolist(),
-        predicted_error=float(planner.outlook.expected(shares, samples)),
-        interval=planner.outlook.interval(shares, samples),
-        alternatives={k: float(planner.outlook.expected(w, samples)) for k, w in others.items()},
+        amount=amount,
+        samples=round(float(training.samples)),
+        strategy=here.label(training, others),
+        shares=training.shares.tolist(),
+        rows=np.ceil(used - 1e-6).astype(np.int64).tolist(),
+        predicted_error=float(here.outlook.expected(training, amount)),
+        interval=here.outlook.interval(training, amount),
+        alternatives={k: float(here.outlook.expected(t, amount)) for k, t in others.items()},
     )
 
 
-def _grid(budgets: Sequence[int]) -> list[int]:
+def _grid(budgets: Sequence[float], unit: plan_.Unit) -> list[float]:
     """Planned budgets, points between them, and one octave to either side; log-spaced."""
-    ends = [budgets[0] // 2, *budgets, budgets[-1] * 2]
+    ends = [budgets[0] / 2, *budgets, budgets[-1] * 2]
     inner = [np.geomspace(low, high, _POINTS + 1)[:-1] for low, high in itertools.pairwise(ends)]
-    return sorted({max(1, round(float(b))) for b in np.concatenate([*inner, [ends[-1]]])})
+    found = np.concatenate([*inner, [ends[-1]]]).tolist()
+    if unit == "money":
+        return sorted(found)
+    return sorted({max(1, round(b)) for b in found})
 
 
-def _score(budget: int, entry: laws.Entry, winner: laws.Entry) -> plan_.LawScore:
+def _score(forecast: forecast_.Forecast, entry: laws.Entry) -> plan_.LawScore:
     ends, values = entry.fit.interval, entry.fit.parameters
+    weight = forecast.weights.get(entry.name, 0.0)
     return plan_.LawScore(
-        budget=budget,
+        budget=forecast.amount,
         law=entry.name,
         held_out_error=_or_none(entry.held_out_error),
         mixture_error=_or_none(entry.mixture_error),
         fitted_error=entry.fit.rmse,
-        chosen=entry is winner,
+        weight=weight,
+        chosen=weight > 0,
         parameters={name: (value, *ends[name]) for name, value in values.items()},
         warnings=list(entry.fit.warnings),
     )
@@ -248,29 +211,47 @@ def _or_none(error: float) -> float | None:
     return None if np.isnan(error) else error
 
 
-def _share(stratum: plan_.Stratum, quota: int, samples: int) -> plan_.Share:
-    rows = min(quota, stratum.supply)
-    return plan_.Share(
-        stratum=stratum.name,
-        quota=quota,
-        epochs=quota / rows,
-        share=quota / samples,
-        rows=rows,
-    )
-
-
 def _check(
-    strata: Sequence[plan_.Stratum], budgets: Sequence[int], max_epochs: float | None
+    measurements: pa.Table, strata: Sequence[plan_.Stratum], budgets: Sequence[float]
 ) -> None:
-    if not budgets or min(budgets) < 1:
+    measured = sorted(measurements_.strata(measurements))
+    given = sorted(s.name for s in strata)
+    if measured != given:
+        raise errors.PlanError(
+            f"measurements are about strata {measured}, the plan about {given}",
+            remedy="plan with the strata that were measured, or run the pilots again",
+        )
+    if not budgets or not np.isfinite(list(budgets)).all() or min(budgets) <= 0:
         raise errors.PlanError(f"budgets {list(budgets)} must be one or more positive numbers")
     empty = [s.name for s in strata if s.supply < 1]
     if empty:
         raise errors.PlanError(f"strata {empty} have no supply", remedy="leave them out")
-    total = sum(s.supply for s in strata)
-    if max_epochs is not None and total * max_epochs < max(budgets):
-        raise errors.PlanError(
-            f"a budget of {max(budgets):,} samples does not fit max_epochs {max_epochs:g}",
-            why=f"all strata together have {total:,} rows",
-            remedy="raise max_epochs, add sources or lower the budget",
-        )
+
+
+def _check_room(
+    market: spending.Market, amounts: Sequence[float], max_epochs: float | None
+) -> None:
+    """Refuse budgets that the limits cannot hold, or that buy not a single sample."""
+    unit = market.costs.unit
+    for amount in reversed(amounts):
+        told = wording.amount(amount, unit)
+        if market.costs.samples(amount) < 1:
+            raise errors.PlanError(f"a budget of {told} trains on nothing", remedy="raise it")
+        if unit != "money" and not market.fits(amount):
+            total = int(market.costs.supply.sum())
+            raise errors.PlanError(
+                f"a budget of {told} does not fit max_epochs {max_epochs:g}",
+                why=f"all strata together have {total:,} rows, of which plan.shares may leave less",
+                remedy="raise max_epochs, add sources or lower the budget",
+            )
+
+
+def _check_lengths(planned: Sequence[plan_.Budget]) -> None:
+    for one, other in itertools.combinations(planned, 2):
+        if one.samples == other.samples:
+            raise errors.PlanError(
+                f"budgets {one.amount:,.12g} and {other.amount:,.12g} both come to "
+                f"{one.samples:,} samples",
+                why="a run names its manifests by their samples",
+                remedy="drop one of them: it buys nothing that the other does not",
+            )

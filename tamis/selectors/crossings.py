@@ -4,6 +4,8 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from tamis.schemas import plan as plan_
 from tamis.selectors import wording
 
@@ -11,34 +13,36 @@ _BISECTIONS = 5
 _OCTAVE = 2.0
 
 
-def chosen(frontier: Sequence[plan_.Point], strategy: Callable[[int], str]) -> list[plan_.Crossing]:
-    """Where the name of the best allocation changes, by bisection in log samples.
+def chosen(
+    frontier: Sequence[plan_.Point], strategy: Callable[[float], str], unit: plan_.Unit = "samples"
+) -> list[plan_.Crossing]:
+    """Where the name of the best allocation changes, by bisection in log budget.
 
     Regimes of less than an octave are merged into their neighbours: near a border the name flips
     with noise.
 
     Args:
-      frontier: Ascending in samples.
+      frontier: Ascending in budget.
       strategy: Name of the best allocation at a budget.
+      unit: Of the budgets.
     """
     found: list[tuple[float, str, str]] = []
     for low, high in itertools.pairwise(frontier):
         if low.strategy == high.strategy:
             continue
-        a, b = float(low.samples), float(high.samples)
+        a, b = float(low.amount), float(high.amount)
         for _ in range(_BISECTIONS):
             middle = math.sqrt(a * b)
-            a, b = (middle, b) if strategy(round(middle)) == low.strategy else (a, middle)
+            asked = middle if unit == "money" else round(middle)
+            a, b = (middle, b) if strategy(asked) == low.strategy else (a, middle)
         found.append((math.sqrt(a * b), low.strategy, high.strategy))
     return [
-        _crossing(
-            "chosen", _rounded(at), before, after, wording.crossing(_rounded(at), before, after)
-        )
-        for at, before, after in _merged(found)
+        _crossing("chosen", at, names, wording.crossing(_rounded(at), unit, *names), frontier)
+        for at, *names in _merged(found)
     ]
 
 
-def named(frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
+def named(frontier: Sequence[plan_.Point], unit: plan_.Unit = "samples") -> list[plan_.Crossing]:
     """Where the best of the named strategies changes: their curves cross, log-linear in between."""
     found = []
     for low, high in itertools.pairwise(frontier):
@@ -48,9 +52,9 @@ def named(frontier: Sequence[plan_.Point]) -> list[plan_.Crossing]:
         lead = low.alternatives[after] - low.alternatives[before]
         lag = high.alternatives[before] - high.alternatives[after]
         part = lead / (lead + lag) if lead + lag > 0 else 0.5
-        at = _rounded(low.samples * (high.samples / low.samples) ** part)
-        text = wording.named_crossing(at, before, after)
-        found.append(_crossing("named", at, before, after, text))
+        at = low.amount * (high.amount / low.amount) ** part
+        text = wording.named_crossing(_rounded(at), unit, before, after)
+        found.append(_crossing("named", at, [before, after], text, frontier))
     return found
 
 
@@ -67,11 +71,25 @@ def _merged(found: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]
 
 
 def _crossing(
-    kind: plan_.CrossingKind, at: int, before: str, after: str, text: str
+    kind: plan_.CrossingKind,
+    at: float,
+    names: Sequence[str],
+    text: str,
+    frontier: Sequence[plan_.Point],
 ) -> plan_.Crossing:
-    return plan_.Crossing(kind=kind, samples=at, before=before, after=after, sentence=text)
+    logs = np.log([[p.amount, max(p.samples, 1)] for p in frontier])
+    samples = float(np.exp(np.interp(np.log(at), *logs.T)))
+    before, after = names
+    return plan_.Crossing(
+        kind=kind,
+        amount=_rounded(at),
+        samples=int(_rounded(samples)),
+        before=before,
+        after=after,
+        sentence=text,
+    )
 
 
-def _rounded(samples: float) -> int:
+def _rounded(amount: float) -> float:
     """To two digits: more would claim what no pilot can tell."""
-    return int(float(f"{samples:.2g}"))
+    return float(f"{amount:.2g}")

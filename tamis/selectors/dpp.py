@@ -49,7 +49,7 @@ def greedy_map(
         if not free.any():
             break
         j = int(np.where(free, quality**2 * volume, -1.0).argmax())
-        away = square + square[j] - 2 * linalg.products(fixed, fixed[j])  # 0 for copies, exactly
+        away = linalg.square_distances(fixed, square, j)
         kernel = np.exp(-away / (2 * bandwidth**2))
         seen = np.einsum("k,kn->n", factor[:i, j], factor[:i])
         factor[i] = (kernel - seen) / np.sqrt(volume[j])

@@ -1,20 +1,72 @@
-"""What is believed about one budget: the law that won on the pilots it may see, and its doubt."""
+"""What is believed about one budget: the laws that predict it, and their doubt."""
 
 import bisect
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from tamis import errors, seeding
 from tamis.schemas import plan as plan_
+from tamis.selectors import costs as costs_
 from tamis.selectors import laws
 from tamis.selectors.laws import cells as cells_
+from tamis.selectors.laws import competition
+
+Floats = NDArray[np.float64]
 
 _DRAWS = 12
+_STEP = 4.0  # times the longest pilot: what a budget is planned from by default
+_ROUNDING = 1e-9  # shares of a run sum to 1 only nearly
 _REACH = float(stats.norm.ppf(0.5 + plan_.LEVEL / 2))
+
+
+class Training(NamedTuple):
+    """What a law predicts: one training, or several along leading axes.
+
+    Attributes:
+      shares: Shape (..., k), of each stratum in what is seen.
+      samples: Shape (...,), repeats counted.
+      supply: Shape (..., k), unique rows it draws from.
+    """
+
+    shares: Floats
+    samples: Floats
+    supply: Floats
+
+
+class Member(NamedTuple):
+    """A law that predicts, alone or with others.
+
+    Attributes:
+      entry: Of the competition.
+      weight: In (0, 1].
+      draws: The law with parameters drawn from what the pilots leave open.
+    """
+
+    entry: laws.Entry
+    weight: float
+    draws: tuple[laws.Law, ...]
+
+
+class Blend(NamedTuple):
+    """Laws that predict together: one opinion.
+
+    Attributes:
+      weights: Of the laws, summing to 1.
+      laws: As many.
+    """
+
+    weights: tuple[float, ...]
+    laws: tuple[laws.Law, ...]
+
+    def predict(self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike) -> Floats:
+        """Their weighted mean; arguments as of a law."""
+        pairs = zip(self.weights, self.laws, strict=True)
+        return np.sum([p * law.predict(weights, samples, supply) for p, law in pairs], axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,49 +74,90 @@ class Forecast:
     """Predictions for trainings of about one length.
 
     Attributes:
-      budget: The length it was made for.
-      supply: Shape (k,).
+      amount: The budget it was made for.
+      samples: That any mixture can have of it, or the most that money can train.
       entries: The competition, the winner first.
-      draws: The winner with parameters drawn from what the pilots leave open.
+      members: The laws that predict; weights sum to 1.
     """
 
-    budget: int
-    supply: NDArray[np.float64]
+    amount: float
+    samples: int
     entries: tuple[laws.Entry, ...]
-    draws: tuple[laws.Law, ...]
+    members: tuple[Member, ...]
 
     @property
-    def winner(self) -> laws.Entry:
-        return self.entries[0]
+    def name(self) -> str:
+        """Of the law, or of all of them."""
+        return " + ".join(m.entry.name for m in self.members)
 
-    def predict(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
-        """Predicted error of shares (..., k)."""
-        return self.winner.fit.law.predict(shares, samples, self.supply)
+    @property
+    def weights(self) -> dict[str, float]:
+        """By name."""
+        return {m.entry.name: m.weight for m in self.members}
 
-    def expected(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
+    @property
+    def cells(self) -> cells_.Cells:
+        """The measurements it was made from."""
+        return self.entries[0].fit.cells
+
+    @property
+    def blends(self) -> tuple[Blend, ...]:
+        """The members together: as fitted, then each round of draws."""
+        weights = tuple(m.weight for m in self.members)
+        rounds = zip(*((m.entry.fit.law, *m.draws) for m in self.members), strict=True)
+        return tuple(Blend(weights, each) for each in rounds)
+
+    @property
+    def missed(self) -> float:
+        """Error of the members together on lengths that they had not seen."""
+        weights = np.array([m.weight for m in self.members])
+        return competition.missed([m.entry for m in self.members], weights)
+
+    def predict(self, training: Training) -> Floats:
+        """Predicted error: shape (...,)."""
+        return self.blends[0].predict(*training)
+
+    def drawn(self, training: Training) -> Floats:
+        """What each draw predicts: shape (draws, ...)."""
+        return np.array([blend.predict(*training) for blend in self.blends[1:]])
+
+    def expected(self, training: Training) -> Floats:
         """Predicted error averaged over what the pilots leave open: what a choice minimises.
 
         A choice made on the single best fit chases its noise; averaged over the draws, only what
         the pilots agree on counts, and shares whose worth is unsure are hedged.
         """
-        drawn = [law.predict(shares, samples, self.supply) for law in self.draws]
-        return np.mean([self.predict(shares, samples), *drawn], axis=0)
+        return np.mean([self.predict(training), *self.drawn(training)], axis=0)
 
-    def deviation(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
+    def deviation(self, training: Training) -> Floats:
         """Standard deviation of one training run around its prediction.
 
-        Parameters (over the draws), the law's error on held-out lengths, and the seed.
+        Parameters (over the draws), disagreement of the laws, their error on held-out lengths, and
+        the seed. The held-out error is of a step of about `_STEP` in length; further out it adds up
+        like a random walk in log samples.
         """
-        fit = self.winner.fit
-        missed = np.nan_to_num(self.winner.held_out_error, nan=fit.rmse)
-        drawn = [law.predict(shares, samples, self.supply) for law in self.draws]
-        return np.sqrt(np.var(drawn, axis=0) + missed**2 + fit.cells.noise_at(samples) ** 2)
+        steps = np.log(max(self._times(training.samples), _STEP)) / np.log(_STEP)
+        own = np.array([m.entry.fit.law.predict(*training) for m in self.members])
+        weight = np.array([m.weight for m in self.members])
+        apart = np.tensordot(weight, (own - self.predict(training)) ** 2, 1)
+        seed = self.cells.noise_at(float(np.max(training.samples)))
+        return np.sqrt(
+            np.var(self.drawn(training), axis=0) + apart + steps * self.missed**2 + seed**2
+        )
+
+    @property
+    def reach(self) -> float:
+        """How many times the longest pilot its trainings are."""
+        return self._times(self.samples)
+
+    def _times(self, samples: ArrayLike) -> float:
+        return float(np.max(samples)) / float(self.cells.samples.max())
 
 
 def forecast(
     cells: cells_.Cells,
-    supply: NDArray[np.float64],
-    budget: int,
+    amount: float,
+    costs: costs_.Costs,
     *,
     max_fraction: float,
     seed: int,
@@ -75,46 +168,51 @@ def forecast(
     Raises:
       PlanError: no run is short enough.
     """
-    allowed = cells.samples <= budget * max_fraction
+    part = costs.part(cells.weights, cells.samples, amount)
+    allowed = part <= max_fraction * (1 + _ROUNDING)
     if allowed.sum() < 2:
         raise errors.PlanError(
-            f"budget {budget:,}: fewer than two measurements it may use",
-            why=f"only runs of at most {max_fraction:g} x {budget:,} samples count, and the "
-            f"shortest has {int(cells.samples.min()):,}",
+            f"budget {amount:,.12g}: fewer than two measurements it may use",
+            why=f"only runs of at most {max_fraction:g} x {amount:,.12g} {costs.unit} count, and "
+            f"the shortest has {int(cells.samples.min()):,} samples",
             remedy="measure shorter runs, raise max_fraction or drop this budget",
         )
     entries = laws.compete(cells.where(allowed), laws=competing, seed=seed)
-    rng = seeding.generator(seed, "draws", budget)
-    return Forecast(budget, supply, tuple(entries), tuple(entries[0].fit.draws(_DRAWS, rng)))
+    members = []
+    for entry, weight in competition.predictors(entries):
+        rng = seeding.generator(seed, "draws", costs.samples(amount))
+        members.append(Member(entry, weight, tuple(entry.fit.draws(_DRAWS, rng))))
+    return Forecast(amount, costs.samples(amount), tuple(entries), tuple(members))
 
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """Forecasts for planned budgets, blended in log samples in between, so no curve has steps.
+    """Forecasts for planned budgets, blended in log budget in between, so no curve has steps.
 
     Attributes:
-      forecasts: Ascending in budget.
+      forecasts: Ascending in amount.
     """
 
     forecasts: Sequence[Forecast]
 
-    def expected(self, shares: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
-        return np.sum([p * f.expected(shares, samples) for f, p in self._near(samples)], axis=0)
+    def expected(self, training: Training, amount: float) -> Floats:
+        """Of trainings for a budget: shape (...,)."""
+        return np.sum([p * f.expected(training) for f, p in self._near(amount)], axis=0)
 
-    def interval(self, shares: NDArray[np.float64], samples: float) -> tuple[float, float]:
-        """Of one training run, for shares (k,)."""
-        middle = float(self.expected(shares, samples))
-        pairs = self._near(samples)
-        reach = _REACH * float(sum(p * f.deviation(shares, samples) for f, p in pairs))
+    def interval(self, training: Training, amount: float) -> plan_.Interval:
+        """Of one training run."""
+        middle = float(self.expected(training, amount))
+        pairs = self._near(amount)
+        reach = _REACH * float(sum(p * f.deviation(training) for f, p in pairs))
         return max(0.0, middle - reach), middle + reach
 
-    def _near(self, samples: float) -> list[tuple[Forecast, float]]:
-        budgets = [f.budget for f in self.forecasts]
-        above = bisect.bisect_left(budgets, samples)
+    def _near(self, amount: float) -> list[tuple[Forecast, float]]:
+        amounts = [f.amount for f in self.forecasts]
+        above = bisect.bisect_left(amounts, amount)
         if above == 0:
             return [(self.forecasts[0], 1.0)]
-        if above == len(budgets):
+        if above == len(amounts):
             return [(self.forecasts[-1], 1.0)]
         low, high = self.forecasts[above - 1], self.forecasts[above]
-        part = float(np.log(samples / low.budget) / np.log(high.budget / low.budget))
+        part = float(np.log(amount / low.amount) / np.log(high.amount / low.amount))
         return [(low, 1 - part), (high, part)]

@@ -37,7 +37,7 @@ def farthest_first(x: NDArray[np.float64], budget: int, first: int) -> NDArray[n
     for i in range(k):
         j = int(distance.argmax()) if i else first
         picked[i] = j
-        away = square + square[j] - 2 * linalg.products(fixed, fixed[j])
+        away = linalg.square_distances(fixed, square, j)
         distance = np.minimum(distance, away)
         distance[picked[: i + 1]] = -1.0  # a copy of a row taken is at 0, and may still be taken
     return picked
@@ -48,7 +48,7 @@ def radius(x: NDArray[np.float64], rows: NDArray[np.int64]) -> float:
     fixed = linalg.fixed_point(x)
     square, near = linalg.squares(fixed), np.full(len(x), np.inf)
     for j in rows:
-        near = np.minimum(near, square + square[j] - 2 * linalg.products(fixed, fixed[j]))
+        near = np.minimum(near, linalg.square_distances(fixed, square, int(j)))
     return float(np.sqrt(near.max(initial=0.0)))
 
 

@@ -26,7 +26,7 @@ from tamis.selectors import cells
 
 SCREEN = 31  # directions; with the rest's norm 32 coordinates, an eighth of a product at d = 256
 _ROUNDOFF = 2.0**-24
-_GRID = np.float32(2.0**24)
+_GRID = 2.0**24
 _TILE = 1 << 20  # products at a time, 4 MiB
 _MEASURED = 8_192  # pairs gathered at a time
 _CROWDED = 64  # a tile where more than one in this many passes the screen is multiplied out
@@ -51,7 +51,7 @@ class Block:
     """Some rows of a matrix, ready to be compared. Only screens are copied.
 
     Attributes:
-      x: Shape (m, d) float32, unit rows, multiples of 2^-24.
+      x: Shape (m, d) float32, unit rows.
       rows: Shape (n,) int64, rows of `x`.
       screens: Shape (n, p + 1) float32, `s` of those rows.
     """
@@ -86,14 +86,15 @@ def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
     lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
     rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
     screens = np.concatenate([kept, rest[:, None].astype(np.float32)], axis=1)
-    return Block(on_grid(x), np.arange(len(x)), screens)
+    return Block(x, np.arange(len(x)), screens)
 
 
-def on_grid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _on_grid(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """Rows rounded to multiples of 2^-24."""
-    found = x * _GRID
+    found = x.astype(np.float64)
+    found *= _GRID
     np.rint(found, out=found)
-    found *= 1 / _GRID
+    found /= _GRID
     return found
 
 
@@ -122,28 +123,33 @@ def between(left: Block, right: Block, threshold: float) -> Iterator[Pairs]:
 
 def _tile(left: Block, right: Block, threshold: float) -> Pairs:
     least = np.float32(threshold - 8.0 * (left.x.shape[1] + 3) * _ROUNDOFF)
-    product = left.screens @ right.screens.T
-    place = np.flatnonzero(product.ravel() >= least)
-    if len(place) * _CROWDED > product.size:
-        wide = (side.x[side.rows].astype(np.float64) for side in (left, right))
-        exact = np.matmul(next(wide), next(wide).T).astype(np.float32).ravel()
-        place = np.flatnonzero(exact >= np.float32(threshold))
-        a, b = np.divmod(place, len(right))
-        return Pairs(a, b, np.minimum(exact[place], 1))
+    crowd = len(left) * len(right) // _CROWDED
+    place = _above(left.screens, right.screens, least)
+    if len(place) > crowd:  # the screen tells too little here
+        place = _above(left.x[left.rows], right.x[right.rows], least)
+    if len(place) > crowd:  # near pairs indeed: cheaper all at once
+        exact = _on_grid(left.x[left.rows]) @ _on_grid(right.x[right.rows]).T
+        a, b = np.nonzero(exact.astype(np.float32) >= np.float32(threshold))
+        return Pairs(a, b, np.minimum(exact[a, b].astype(np.float32), 1))
     a, b = np.divmod(place, max(len(right), 1))
     similarity = cosine(left.x, right.x, left.rows[a], right.rows[b])
     near = similarity >= np.float32(threshold)
     return Pairs(a[near], b[near], similarity[near])
 
 
+def _above(x: NDArray[np.float32], y: NDArray[np.float32], least: np.float32) -> NDArray[np.int64]:
+    """Places in x @ y.T with at least a value, row by row."""
+    return np.flatnonzero((x @ y.T).ravel() >= least)
+
+
 def cosine(
     x: NDArray[np.float32], y: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows on the grid."""
+    """The cosine of row a[i] of `x` and row b[i] of `y`, unit rows."""
     out = np.empty(len(a), np.float32)
     for start in range(0, len(a), _MEASURED):
         part = slice(start, start + _MEASURED)
-        wide = x[a[part]].astype(np.float64), y[b[part]].astype(np.float64)
+        wide = _on_grid(x[a[part]]), _on_grid(y[b[part]])
         out[part] = nearest.row_dot(*wide)
     return np.minimum(out, 1)
 

@@ -88,8 +88,9 @@ class FacilityLocation:
         step = max(1, _BLOCK_BYTES // (8 * max(len(self.y), 1)))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            s = similarity(self.x[part], self.y)
-            lost = np.minimum(s, after[part, None]) - before[part, None]
+            lost = similarity(self.x[part], self.y)
+            np.minimum(lost, after[part, None], out=lost)
+            lost -= before[part, None]
             bound = bound - np.maximum(lost, 0, out=lost).sum(axis=0)
         return bound
 

@@ -49,6 +49,43 @@ def largest_remainder(
     return _fill(p / p.sum(), budget, np.minimum(cap, budget))
 
 
+def affordable(
+    wanted: NDArray[np.float64],
+    each: NDArray[np.float64],
+    budget: float,
+    *,
+    limits: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Integer quotas near wanted ones that never take more than the budget.
+
+    What is wanted is rounded down, and what that leaves goes one sample each by the largest
+    remainder, to every stratum that can still be paid.
+
+    Args:
+      wanted: Shape (k,), samples, not negative, whose cost is the budget or less.
+      each: Shape (k,), what a sample of each stratum takes from the budget; positive.
+      budget: In the unit of `each`.
+      limits: Shape (k,), most samples of each stratum.
+
+    Returns:
+      Shape (k,), each within 1 of what is wanted. Ties go to the stratum that comes first.
+
+    >>> affordable(np.array([2.5, 1.5]), np.array([10.0, 30.0]), 70, limits=np.array([9, 9]))
+    array([3, 1])
+    """
+    whole = np.minimum(np.floor(wanted + 1e-9), limits).astype(np.int64)
+    left = budget - float(whole @ each)
+    while left < 0:  # only by the rounding of the wanted numbers themselves
+        whole[np.argmax(whole * each)] -= 1
+        left = budget - float(whole @ each)
+    remainder = np.where(whole + 1 <= limits, wanted - whole, 0.0)
+    for i in np.argsort(-remainder, kind="stable"):
+        if remainder[i] > 1e-9 and each[i] <= left:
+            whole[i] += 1
+            left = budget - float(whole @ each)
+    return whole
+
+
 def _fill(p: NDArray[np.float64], budget: int, cap: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pour what is left over the strata with room until nothing is left."""
     quota = np.zeros(p.size, np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import seeding
+from tamis.selectors import bounds
 
 Objective = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (s, k) shares to (s,) errors
 
@@ -17,51 +18,37 @@ _ROUNDS = 400
 
 
 def minimise(
-    objective: Objective, named: NDArray[np.float64], caps: NDArray[np.float64], *, seed: int
+    objective: Objective, named: NDArray[np.float64], allowed: bounds.Bounds, *, seed: int
 ) -> NDArray[np.float64]:
     """The best shares found from many starts.
 
     Args:
       objective: Predicted error of each row of shares.
-      named: Shape (s, k), starts worth trying by name; they should respect the caps.
-      caps: Shape (k,), the largest share each stratum can have; they sum to at least 1.
+      named: Shape (s, k), starts worth trying by name; they should be allowed.
+      allowed: What the shares must keep to.
       seed: Of the random starts, Dirichlet(1/2) so that sparse mixtures are among them.
 
     Returns:
       Shape (k,), non-negative, summing to 1, no better by any transfer of 1/1024 between two
       strata. Time is O(k^2) predictions a round.
     """
-    k = len(caps)
+    k = len(allowed.low)
     rng = seeding.generator(seed, "search", k)
-    drawn = np.array([within(w, caps) for w in rng.dirichlet(np.full(k, 0.5), _RANDOM_STARTS)])
-    starts = np.concatenate([named, drawn])
+    drawn = rng.dirichlet(np.full(k, 0.5), _RANDOM_STARTS)
+    starts = np.concatenate([named, [allowed.nearest(w) for w in drawn]])
     first = starts[np.argsort(objective(starts), kind="stable")[:_POLISHED]]
-    found = np.array([polish(objective, w, caps) for w in first])
+    found = np.array([polish(objective, w, allowed) for w in first])
     return found[np.argmin(objective(found))]
 
 
-def within(shares: NDArray[np.float64], caps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares under their caps: what a capped stratum cannot hold goes to the others' room."""
-    w = np.minimum(shares, caps)
-    for _ in range(len(caps)):
-        left = 1 - w.sum()
-        if left <= 1e-12:
-            break
-        room = caps - w
-        want = np.where(room > 0, shares, 0.0)
-        want = want if want.sum() > 0 else np.minimum(room, 1.0)
-        w = np.minimum(w + left * (want / want.sum()), caps)
-    return w / w.sum()
-
-
 def polish(
-    objective: Objective, w: NDArray[np.float64], caps: NDArray[np.float64]
+    objective: Objective, w: NDArray[np.float64], allowed: bounds.Bounds
 ) -> NDArray[np.float64]:
     """Best transfer between two strata, again and again, with halving steps."""
     giver, taker = np.nonzero(~np.eye(len(w), dtype=bool))
     best, step = float(objective(w[None])[0]), _FIRST_STEP
     for _ in range(_ROUNDS):
-        moved = np.minimum(step, np.minimum(w[giver], caps[taker] - w[taker]))
+        moved = np.minimum(step, allowed.room(w, giver, taker))
         moves = np.flatnonzero(moved > 0)
         if step < _LAST_STEP or moves.size == 0:
             break

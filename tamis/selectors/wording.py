@@ -11,14 +11,29 @@ from tamis.selectors.laws import cells as cells_
 
 _SMALL = 0.0005  # of error: not worth collecting for
 _CLEAR = 3.0  # standard errors by which a rise must exceed the noise to be reported
+_FAR = 64  # times the longest pilot; three steps of the four that are tested
+
+
+def amount(budget: float, unit: plan_.Unit = "samples") -> str:
+    """`8,000 samples`, `1,000,000 tokens`, `1e+18 FLOPs`, `250.00 of money`."""
+    if unit == "flops":
+        return f"{budget:.3g} FLOPs"
+    if unit == "money":
+        return f"{budget:,.2f} of money"
+    return f"{budget:,.12g} {unit}"
 
 
 def budget(
-    samples: int, allocation: Sequence[plan_.Share], choice: plan_.Alternative | None
+    size: float,
+    unit: plan_.Unit,
+    allocation: Sequence[plan_.Share],
+    choice: plan_.Alternative | None,
 ) -> str:
     """`Train 8,000 samples on 52 % movie (6.9 epochs) and 48 % editorials (1.1 epochs)`."""
     parts = [f"{s.share:.0%} {s.stratum} ({_epochs(s.epochs)})" for s in allocation]
-    text = f"Train {samples:,} samples on {_listed(parts)}"
+    samples = amount(sum(s.quota for s in allocation))
+    head = "Train" if unit == "samples" else f"For {amount(size, unit)} train"
+    text = f"{head} {samples} on {_listed(parts)}"
     if choice is None:
         return text
     if choice.gap < 0:
@@ -26,24 +41,42 @@ def budget(
     return f"{text}; {choice.name} is predicted {choice.gap:.3f} worse"
 
 
-def predicted(error: float, interval: plan_.Interval) -> str:
-    """`predicted error 0.331 (0.318 to 0.344)`."""
-    return f"predicted error {error:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
-
-
-def crossing(samples: int, before: str, after: str) -> str:
-    """`Below about 5,300 samples use mostly movie, above a mixture`, as a sentence."""
-    return f"Below about {samples:,} samples use {_article(before)}, above {_article(after)}."
-
-
-def named_crossing(samples: int, before: str, after: str) -> str:
-    """The same for strategies known by name."""
+def far(forecast: forecast_.Forecast) -> str:
+    """A sentence where no pilot can vouch for the prediction, else nothing."""
+    times = forecast.reach
+    if times <= _FAR:
+        return ""
     return (
-        f"Of the named strategies, {before} is best below about {samples:,} samples, {after} above."
+        f" That is {times:,.0f} times the longest pilot: an extrapolation that nothing here tests."
     )
 
 
-def whole(budgets: Sequence[plan_.Budget], crossings: Sequence[plan_.Crossing]) -> str:
+def predicted(error: float, interval: plan_.Interval, cost: plan_.Cost | None = None) -> str:
+    """`predicted error 0.331 (0.318 to 0.344)`, and what it costs."""
+    text = f"predicted error {error:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    if cost is None:
+        return text
+    parts = f"rows {cost.rows:,.2f}, training {cost.training:,.2f}"
+    return f"{text}; it costs {cost.total:,.2f} ({parts})"
+
+
+def crossing(at: float, unit: plan_.Unit, before: str, after: str) -> str:
+    """`Below about 5,300 samples use mostly movie, above a mixture`, as a sentence."""
+    return f"Below about {amount(at, unit)} use {_article(before)}, above {_article(after)}."
+
+
+def named_crossing(at: float, unit: plan_.Unit, before: str, after: str) -> str:
+    """The same for strategies known by name."""
+    return (
+        f"Of the named strategies, {before} is best below about {amount(at, unit)}, {after} above."
+    )
+
+
+def whole(
+    budgets: Sequence[plan_.Budget],
+    crossings: Sequence[plan_.Crossing],
+    unit: plan_.Unit = "samples",
+) -> str:
     """The plan in one sentence."""
     if crossings:
         return " ".join(c.sentence for c in crossings)
@@ -51,29 +84,46 @@ def whole(budgets: Sequence[plan_.Budget], crossings: Sequence[plan_.Crossing]) 
     if len(names) == 1:
         return f"Use {_article(budgets[0].strategy)} at every budget."
     return "The best data changes with the budget: " + "; ".join(
-        f"{b.samples:,} samples: {_article(b.strategy)}" for b in budgets
+        f"{amount(b.amount, unit)}: {_article(b.strategy)}" for b in budgets
     )
 
 
-def notes(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> list[str]:
+def notes(
+    cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast], unit: plan_.Unit = "samples"
+) -> list[str]:
     """How rising error is handled, who won where, and what the measurements could not tell."""
-    found = [rising(cells, forecasts)]
+    found = [rising(cells, forecasts, unit), *(f"{_capital(w)}." for w in cells.warnings)]
     for f in forecasts:
-        scores = ", ".join(
-            f"{e.name} {e.held_out_error:.4f}" for e in f.entries if np.isfinite(e.held_out_error)
-        )
-        ground = f"held-out error {scores}" if scores else "least misfit, all runs have one length"
-        if any(e.held_out_error < f.winner.held_out_error for e in f.entries):
-            ground += "; not clearly worse than the least, and it can both fall and rise"
-        found.append(f"{f.budget:,} samples: {f.winner.name} predicts ({ground}).")
-        found += [f"{f.budget:,} samples: {w}." for w in f.winner.fit.warnings]
+        head = amount(f.amount, unit)
+        found.append(f"{head}: {_predictors(f)} ({_ground(f)}).")
+        told = [w for m in f.members for w in m.entry.fit.warnings if w not in cells.warnings]
+        found += [f"{head}: {w}." for w in dict.fromkeys(told)]
     return found
 
 
-def collect(planned: plan_.Budget) -> str:
+def _predictors(forecast: forecast_.Forecast) -> str:
+    """`SignalNoise predicts`, or `no law clearly wins: SignalNoise 60% and Power 40% predict`."""
+    if len(forecast.members) == 1:
+        return f"{forecast.name} predicts"
+    parts = [f"{m.entry.name} {m.weight:.0%}" for m in forecast.members]
+    return f"no law clearly wins: {_listed(parts)} predict together"
+
+
+def _ground(forecast: forecast_.Forecast) -> str:
+    """Errors on what no law was fitted to."""
+    entries = forecast.entries
+    longest = [f"{e.name} {e.held_out_error:.4f}" for e in entries if e.held_out.size]
+    mixtures = [f"{e.name} {e.mixture_error:.4f}" for e in entries if e.left_out.size]
+    if not longest:
+        return "least misfit, all runs have one length"
+    unseen = f"; on unseen mixtures {', '.join(mixtures)}" if mixtures else ""
+    return f"held-out error {', '.join(longest)}{unseen}"
+
+
+def collect(planned: plan_.Budget, unit: plan_.Unit = "samples") -> str:
     """What to collect next for a budget."""
     best = min(planned.marginal, key=lambda m: m.per_1000_rows)
-    head = f"{planned.samples:,} samples: "
+    head = f"{amount(planned.amount, unit)}: "
     if best.per_1000_rows > -_SMALL:
         return f"{head}1,000 more unique rows of no stratum would lower the error by {_SMALL:g}."
     low, high = best.interval
@@ -83,7 +133,9 @@ def collect(planned: plan_.Budget) -> str:
     )
 
 
-def rising(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> str:
+def rising(
+    cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast], unit: plan_.Unit = "samples"
+) -> str:
     """What the measurements say about error that rises, and which law can follow."""
     steepest = _steepest(cells)
     if steepest is None:
@@ -92,7 +144,8 @@ def rising(cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast]) -> str:
             "fall and laws that can rise compete on equal terms."
         )
     low, high = steepest
-    budgets = [f"{f.budget:,}" for f in forecasts if f.winner.name == "SignalNoise"]
+    able = [f for f in forecasts if "SignalNoise" in f.weights]
+    budgets = [amount(f.amount, unit).removesuffix(" samples") for f in able]
     return (
         f"Error rises with repetition: {_mixture(cells, high)} goes from {cells.error[low]:.3f} "
         f"at {int(cells.samples[low]):,} samples to {cells.error[high]:.3f} at "
@@ -129,6 +182,10 @@ def _mixture(cells: cells_.Cells, row: int) -> str:
 
 def _article(strategy: str) -> str:
     return f"a {strategy}" if strategy == strategies.MIXTURE else strategy
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _epochs(epochs: float) -> str:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tamis import seeding
+from tamis import errors, seeding
 from tamis.pilots import design, optimal
 from tamis.selectors import laws
 from tamis.selectors.laws import cells as cells_
@@ -118,3 +118,24 @@ def fixed(known):
     one = np.ones(len(n))
     w = np.tile(known.weights[:1], (len(n), 1))
     return cells_.Cells(known.names, 0.5, w, n * one, w, one, one, one, replicated=False)
+
+
+@pytest.mark.parametrize("price", [20_000, 200_000])
+def test_planned_pilots_keep_to_the_price_and_serve_every_budget(price):
+    budgets = (500, 2000, 32_000)
+    runs = optimal.planned(SUPPLY, budgets, 0.5, max_cost=price)
+    assert sum(r.cost for r in runs) <= price
+    assert len(set(runs)) == len(runs)
+    assert all(c <= m for r in runs for c, m in zip(r.supply, SUPPLY, strict=True))
+    for b in budgets:
+        own = {(r.weights, r.samples) for r in runs if r.samples <= b / 4}
+        assert len(own) >= 4
+    cells = {(r.weights, r.samples, r.supply): r.seed for r in runs}
+    assert {s for *_, s in cells} <= {SUPPLY, tuple(round(m / 4) for m in SUPPLY)}
+
+
+def test_a_price_too_low_for_any_pilot_is_told():
+    with pytest.raises(errors.PlanError, match=r"raise the budget, max_fraction or pilot\.budget"):
+        optimal.planned(SUPPLY, (500,), 0.5, max_cost=40)
+    with pytest.raises(errors.PlanError, match=r"pilot\.budget"):
+        design.runs(SUPPLY, (500,), max_cost=1000)

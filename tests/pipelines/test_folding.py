@@ -64,7 +64,7 @@ FOLDS = {
     "count": (folds.Count(("source", "label")), ("source", "label")),
     "sample": (folds.BottomK(40, ("label", "embedding"), seed=3), ("uid", "label", "embedding")),
     "means": (folds.ClassMeans(), ("label", "embedding")),
-    "cells": (strata.Cells(drop=True), strata.READS),
+    "cells": (strata.Cells(drop=True), strata.COUNTED),
 }
 
 

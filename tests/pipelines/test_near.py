@@ -228,14 +228,21 @@ def test_no_scratch_is_left(done):
     assert not list((done / "scratch").rglob("*.parquet"))
 
 
-def test_a_pool_without_near_copies_and_empty_shards(configured, tmp_path, corpus):
-    names = {
-        "near": {"path": str(corpus / "near.jsonl")},
-        "far": {"path": str(corpus / "far.jsonl")},
-    }
-    document = configured(tmp_path / "run", sources=names, dedup={"threshold": 0.9999})
+def test_a_pool_without_near_copies_and_an_empty_shard(configured, tmp_path, corpus):
+    bad = '{"id": "%s", "text": ""}\n'
+    lines = "".join(bad % f"bad{i}" for i in range(100)) + (corpus / "near.jsonl").read_text()
+    (tmp_path / "near.jsonl").write_text(lines)
+    names = {"near": {"path": str(tmp_path / "near.jsonl")}, "far": None}
+    document = configured(
+        tmp_path / "run",
+        sources=names,
+        ingest={"max_rejected_fraction": 0.9},
+        dedup={"threshold": 0.9999},
+    )
     chain.run(document, stages=STAGES)
-    assert all(r["dup_of"] is None and r["dup_count"] == 1 for r in table(tmp_path / "run"))
+    rows = table(tmp_path / "run")
+    assert len(rows) == 120
+    assert all(r["dup_of"] is None and r["dup_count"] == 1 for r in rows)
 
 
 @pytest.mark.parametrize(

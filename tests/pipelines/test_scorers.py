@@ -21,6 +21,7 @@ from tamis.scorers import (
     ngram_model,
     perplexity,
     quality_classifier,
+    race,
 )
 
 STAGES = ("ingest", "embed", "cluster", "score")
@@ -66,6 +67,7 @@ def scored(configured, files, tmp_path_factory):
             "importance": {"buckets": 500},
             "kernel_density": {"features": 64, "sample": 100},
             "mahalanobis": {},
+            "race": {"repeats": 20, "bits": 4},
             "nearest_neighbours": {"sample": 50},
             "ngram_model": {"order": 2, "keep": "hard"},
             "quality_classifier": {"reference": "near"},
@@ -103,7 +105,7 @@ def texts(corpus, *names):
 def test_scores_do_not_depend_on_how_the_pool_is_cut(run, scored):
     other = scored(1000, runner={"workers": 1})
     names = sorted(p.name for p in (run / "scores").iterdir())
-    assert len(names) == 13
+    assert len(names) == 14
     for name in names:
         assert score(other, name).tobytes() == score(run, name).tobytes(), name
 
@@ -132,6 +134,10 @@ def test_densities_are_those_of_the_whole_pool(run, vectors):
     sketch = kernel_density.phases(x, w).mean(axis=0)
     expected = kernel_density.density(x, w, sketch)
     np.testing.assert_allclose(score(run, "kernel_density"), expected, atol=1e-6)
+    planes = race.planes(20, 4, x.shape[1], seed=17)
+    cell = race.cells(x, planes)
+    counts = np.stack([np.bincount(column, minlength=16) for column in cell.T])
+    np.testing.assert_array_equal(score(run, "race"), race.density(x, planes, counts))
     s = mahalanobis.shrunk(np.cov(x.T, bias=True), len(x))
     expected = mahalanobis.distance(x, x.mean(axis=0), mahalanobis.whitening(s))
     np.testing.assert_allclose(score(run, "mahalanobis"), -expected, rtol=1e-3)

@@ -24,6 +24,8 @@ def budget(samples, error, strata, parts):
     )
     return plan.Budget(
         samples=samples,
+        amount=samples,
+        spent=samples,
         strategy="mixture",
         allocation=allocation,
         predicted_error=error,
@@ -46,9 +48,11 @@ def budget(samples, error, strata, parts):
 def point(samples, error, parts, strata):
     others = {f"{s.name} alone": error + 0.01 * (i + 1) for i, s in enumerate(strata)}
     return plan.Point(
+        amount=samples,
         samples=samples,
         strategy="mixture",
         shares=list(parts),
+        rows=[min(s.supply, round(samples * p)) for s, p in zip(strata, parts, strict=True)],
         predicted_error=error,
         interval=(error - 0.02, error + 0.02),
         alternatives={**others, "equal shares": error + 0.05},
@@ -62,9 +66,24 @@ def score(samples, law, held_out, *, chosen):
         held_out_error=held_out,
         mixture_error=0.0123,
         fitted_error=0.004,
+        weight=float(chosen),
         chosen=chosen,
         parameters={"alpha": (0.5, 0.4, 0.6)},
         warnings=[],
+    )
+
+
+def curve(stratum):
+    samples = [100.0, 400.0, 1600.0, 6400.0, 25600.0]
+    error, utility = [0.45, 0.36, 0.33, 0.34, 0.36], [0.2, 0.1, 0.02, -0.02, -0.03]
+    return plan.Fitted(
+        stratum=stratum.name,
+        supply=stratum.supply,
+        samples=samples,
+        error=error,
+        error_ends=[(e - 0.01, e + 0.01) for e in error],
+        utility=utility,
+        utility_ends=[(u - 0.02, u + 0.02) for u in utility],
     )
 
 
@@ -88,6 +107,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
         crossings=[
             plan.Crossing(
                 kind="chosen",
+                amount=1300,
                 samples=1300,
                 before="movie alone",
                 after="mixture",
@@ -95,6 +115,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             ),
             plan.Crossing(
                 kind="named",
+                amount=5000,
                 samples=5000,
                 before="movie alone",
                 after="equal shares",
@@ -107,6 +128,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             for n in samples
             for law, held in (("SignalNoise", 0.0043), ("Power", 0.0144))
         ],
+        fitted=[curve(s) for s in strata],
         notes=["Error rises with repetition.", "500 samples: SignalNoise predicts."],
     )
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import xml.etree.ElementTree as ET
 
@@ -5,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.report import curves, frame, markup, palette, pilots, scales, shares, words
+from tamis.report import (
+    curves,
+    frame,
+    markup,
+    page,
+    palette,
+    pilots,
+    scales,
+    shares,
+    utility,
+    words,
+)
+from tamis.schemas import plan
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -160,3 +173,49 @@ def test_crossings_of_the_plan_stand_out(known):
     drawn = curves.draw(known, frame.SIZES[0])
     assert drawn.count('class="change chosen"') == drawn.count('class="change named"') == 1
     assert shares.draw(known, frame.SIZES[0]).count('class="crossing"') == 1
+
+
+def panels_of(figure):
+    return ET.fromstring(figure).findall(f".//{SVG}svg")
+
+
+def test_fitted_curves_lie_over_the_points_with_a_band(known):
+    first, second = panels_of(pilots.figure(known))
+    for panel, points in ((first, 3), (second, 3)):
+        assert len(panel.findall(f"{SVG}path[@class='spread']")) == 1
+        assert len(panel.findall(f"{SVG}path[@class='pilot']")) == 1  # the law, not a join
+        assert len(panel.findall(f"{SVG}circle")) == points
+    bare = known.plan.model_copy(update={"fitted": []})
+    first, _ = panels_of(pilots.figure(dataclasses.replace(known, plan=bare)))
+    assert len(first.findall(f"{SVG}path[@class='pilot']")) == 1  # the points, joined
+    assert not first.findall(f"{SVG}path[@class='spread']")
+
+
+def test_utility_has_a_panel_for_each_stratum_and_a_line_at_none(known):
+    first, second = panels_of(utility.figure(known))
+    for panel in (first, second):
+        assert len(panel.findall(f"{SVG}line[@class='axis']")) == 2
+        for text in panel.iter(f"{SVG}text"):
+            assert 0 <= float(text.get("x")) <= 250
+            assert 0 <= float(text.get("y")) <= 170
+    assert len(first.findall(f"{SVG}line[@class='repeats']")) == 1
+    story = utility.story(known.plan.fitted[0])
+    assert story == ("Utility 0.2 at 100 samples; after about 11× another pass brings nothing.")
+    fresh = known.plan.fitted[0].model_copy(update={"supply": 10**6})
+    assert "brings nothing" not in utility.story(fresh)
+    bare = known.plan.model_copy(update={"fitted": []})
+    assert utility.figure(dataclasses.replace(known, plan=bare)) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [("tokens", "8,000 tokens"), ("flops", "8e+03 FLOPs"), ("money", "8,000.00 of money")],
+)
+def test_charts_are_drawn_in_the_plan_s_unit(known, unit, said):
+    terms = plan.Terms(unit=unit, params=1e6, training_price=1)
+    other = dataclasses.replace(
+        known, plan=known.plan.model_copy(update={"terms": terms}), check=None
+    )
+    assert frame._AXIS[unit] in curves.draw(other, frame.SIZES[0])
+    assert said in page.build(other)
+    assert "seen in training" not in shares.draw(other, frame.SIZES[0]) or unit == "tokens"

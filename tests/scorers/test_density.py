@@ -9,7 +9,7 @@ from sklearn import covariance
 
 from tamis import errors, linalg, testing
 from tamis.schemas import embeddings
-from tamis.scorers import cluster_size, kernel_density, mahalanobis, nearest_neighbours
+from tamis.scorers import cluster_size, kernel_density, mahalanobis, nearest_neighbours, race
 
 
 def clustered(n, d=16, *, centres=4, spread=0.5, seed=0):
@@ -144,6 +144,32 @@ def test_silverman_is_the_textbook_s_rule():
     x = np.random.default_rng(0).standard_normal((500, 3))
     factor = stats.gaussian_kde(x.T, "silverman").factor
     assert kernel_density.silverman(x) == pytest.approx(factor * np.sqrt(x.var(axis=0).mean()))
+
+
+@pytest.mark.parametrize("bits", [2, 6])
+def test_race_estimates_the_collisions_of_all_pairs(bits):
+    """Charikar's (2002) collision probability, to the power of the planes."""
+    x = clustered(400, 24)
+    planes = race.planes(3000, bits, 24, seed=5)
+    counts = np.stack([np.bincount(c, minlength=1 << bits) for c in race.cells(x, planes).T])
+    cosine = np.clip(x.astype(np.float64) @ x.T, -1, 1)
+    expected = ((1 - np.arccos(cosine) / np.pi) ** bits).mean(axis=1)
+    found = race.density(x, planes, counts)
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+    assert stats.spearmanr(found, expected).statistic > 0.98
+
+
+def test_race_is_a_fold(tmp_path):
+    x = clustered(90, 12)
+    np.save(tmp_path / "p.npy", race.planes(7, 3, 12, seed=1))
+    fold = race.Sketching(str(tmp_path / "p.npy"))
+    testing.check_fold(fold, batch(x))
+    assert fold.add(fold.zero(), batch(x)).sum(axis=1).tolist() == [90] * 7
+    np.save(tmp_path / "c.npy", np.zeros((7, 4), np.int64))
+    with pytest.raises(errors.ArtifactError, match=r"\(7, 4\) for planes \(7, 3, 12\)"):
+        race.Race(str(tmp_path / "p.npy"), str(tmp_path / "c.npy")).setup()
+    with pytest.raises(errors.ConfigError, match="repeats 256 and bits 17"):
+        race.Race("p", "c", bits=17)
 
 
 def test_moments_are_a_fold_and_those_of_numpy():

@@ -1,6 +1,7 @@
 """Every registered scorer keeps the laws, and the laws notice those that do not."""
 
 import dataclasses
+import importlib.util
 import io
 import json
 import pickle
@@ -37,6 +38,7 @@ from tamis.scorers import (
     perplexity,
     prototypes,
     quality_classifier,
+    race,
     recorded,
     ridge,
     supervised_prototypes,
@@ -46,6 +48,8 @@ from tamis.scorers import (
 )
 
 N, D = 120, 24
+_NEEDS_KENLM = pytest.mark.skipif(not importlib.util.find_spec("kenlm"), reason="needs kenlm")
+NAMES = [pytest.param(n, marks=[_NEEDS_KENLM] * (n == "perplexity")) for n in scorers.SCORERS]
 WORDS = ["the", "of", "and", "cat", "dog", "#x", "...", "http://a.b", "12", "über", "東京", "tree"]
 
 
@@ -156,6 +160,8 @@ def fitted_on_embeddings(folder):
         "names": rng.integers(0, 2**63, (60, 2)).astype(np.uint64),
         "frequencies": w,
         "sketch": kernel_density.phases(x, w).mean(axis=0),
+        "planes": race.planes(30, 3, D, seed=2),
+        "cells": rng.integers(0, 50, (30, 8)),
         "moments": np.concatenate([x.mean(axis=0)[None], whitener]),
         "classifier": 5 * rng.standard_normal(D + 1),
         "sizes": np.array([1, 900, 3, 40, 0]),
@@ -166,6 +172,7 @@ def fitted_on_embeddings(folder):
     return {
         "nearest_neighbours": nearest_neighbours.NearestNeighbours(at["reference"], at["names"]),
         "kernel_density": kernel_density.KernelDensity(at["frequencies"], at["sketch"]),
+        "race": race.Race(at["planes"], at["cells"], keep="hard"),
         "mahalanobis": mahalanobis.Mahalanobis(at["moments"], keep="hard"),
         "quality_classifier": quality_classifier.QualityClassifier(at["classifier"]),
         "cluster_size": cluster_size.ClusterSize(at["sizes"]),
@@ -198,13 +205,13 @@ def fitted_on_texts(folder, arpa):
     }
 
 
-@pytest.mark.parametrize("name", scorers.SCORERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_scorer_keeps_the_laws(name, made, batch):
     assert isinstance(made[name], scorers.find(name))
     testing.check_scorer(made[name], batch)
 
 
-@pytest.mark.parametrize("name", scorers.SCORERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_one_row_is_enough(name, made, batch):
     testing.check_scorer(made[name], batch.slice(5, 1))
 

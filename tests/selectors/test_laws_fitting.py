@@ -1,6 +1,7 @@
 """Fitting: known laws are found again, unknowns are said, the right law wins."""
 
 import time
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tamis.pilots import design
 from tamis.schemas import measurements
 from tamis.selectors import laws
 from tamis.selectors.laws import cells as cells_
+from tamis.selectors.laws import competition
 
 NAMES = ("x", "y", "z")
 SUPPLY = (400, 3000, 4000)
@@ -64,7 +66,12 @@ def test_the_generating_law_wins(truth):
 def test_compare_is_a_table():
     table = laws.compare(TABLES["SignalNoise"])
     assert table["law"][0].as_py() == "SignalNoise"
-    assert set(table["law"].to_pylist()) == {"SignalNoise", "RepetitionUtility", "Power"}
+    assert set(table["law"].to_pylist()) == {
+        "SignalNoise",
+        "RepetitionUtility",
+        "Power",
+        "Rational",
+    }
     assert table["held_out_error"][0].as_py() < 0.01
 
 
@@ -139,4 +146,38 @@ def test_nothing_to_hold_out_is_not_an_error():
     w = np.concatenate([np.eye(3), [[0.5, 0.5, 0]]])
     entries = laws.compete(rows([100] * 4, w, SUPPLY, [0.3, 0.4, 0.45, 0.33]))
     assert np.isnan(entries[0].held_out_error)
-    assert entries[0].fit.rmse == min(e.fit.rmse for e in entries)
+    assert entries[0].mixture_error == min(e.mixture_error for e in entries)
+    two = laws.compete(rows([100] * 2, w[:2], SUPPLY, [0.3, 0.4]))  # nor any mixture
+    assert two[0].fit.rmse == min(e.fit.rmse for e in two)
+    assert [weight for _, weight in competition.predictors(two)] == [1.0]
+
+
+def test_one_law_that_clearly_wins_predicts_alone():
+    for name in ("SignalNoise", "Power"):
+        [(entry, weight)] = competition.predictors(laws.compete(TABLES[name]))
+        assert (entry.name, weight) == (name, 1.0)
+
+
+def entry(name, held_out, left_out):
+    fit = types.SimpleNamespace(law=types.SimpleNamespace(name=name), rmse=0.01)
+    return competition.Entry(fit, np.array(held_out), np.array(left_out))
+
+
+def test_laws_share_by_their_misses_when_none_wins():
+    """Pseudo-BMA by hand: mse ratios 1 and 1.44 held out, 1.21 and 1 left out, 4 misses each."""
+    a = entry("a", [0.01, -0.01, 0.01, -0.01], [0.011] * 4)
+    b = entry("b", [0.012, 0.012, -0.012, 0.012], [0.01] * 4)
+    (first, w), (second, v) = competition.predictors([b, a])
+    assert (first.name, second.name) == ("a", "b")
+    odds = np.exp(-4 / 2 * (0.21 - 0.44))
+    assert w == pytest.approx(odds / (1 + odds))
+    assert w + v == pytest.approx(1)
+    both = competition.missed([a, b], np.array([w, v]))
+    assert both == pytest.approx(np.sqrt(np.mean((w * a.held_out + v * b.held_out) ** 2)))
+    assert both < min(a.held_out_error, b.held_out_error)
+
+
+def test_a_law_of_next_to_no_weight_does_not_predict():
+    a = entry("a", [0.01] * 8, [0.01] * 8)
+    b = entry("b", [0.013] * 8, [0.013] * 8)
+    assert [(e.name, w) for e, w in competition.predictors([b, a])] == [("a", 1.0)]

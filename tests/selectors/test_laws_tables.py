@@ -170,3 +170,57 @@ def test_a_file_that_is_none_is_told(tmp_path):
     (tmp_path / "x.parquet").write_text("x")
     with pytest.raises(errors.PlanError, match="cannot be read"):
         laws.read(tmp_path / "x.parquet")
+
+
+MIXTURES = {
+    "samples": [100, 200, 400, 100, 200, 400],
+    "error": [0.8, 0.7, 0.6, 0.85, 0.75, 0.7],
+    "weight:a": [1, 1, 1, 0, 0, 0],
+    "weight:b": [0, 0, 0, 1, 1, 1],
+    "supply:a": [50] * 6,
+    "supply:b": [50] * 6,
+}
+OTHERS = [laws.Chinchilla, laws.DataConstrained, laws.Memorisation, laws.MixturePower]
+
+
+@pytest.mark.parametrize("law", OTHERS, ids=lambda law: law.name)
+def test_a_language_model_law_does_not_compete_on_mixtures(law):
+    with pytest.raises(errors.PlanError, match=f"{law.name} does not compete on measurements of m"):
+        tables.compete(MIXTURES, laws=(law,))
+
+
+def test_a_law_of_mixtures_does_not_compete_on_language_models():
+    runs = {"params": [1e7, 1e8], "tokens": [1e9, 1e9], "loss": [4.0, 3.5]}
+    with pytest.raises(errors.PlanError, match="SignalNoise does not compete on measurements of l"):
+        tables.compete(runs, laws=(laws.SignalNoise,))
+
+
+def test_chance_is_read_and_missed_and_other_columns_are_named():
+    said = " ".join(laws.fit({**MIXTURES, "foo": [1] * 6}, law=laws.Power).warnings)
+    assert "no law reads: foo" in said
+    assert "6 runs are worse than guessing" in said
+    known = laws.fit({**MIXTURES, "chance": [0.9] * 6}, law=laws.Power)
+    assert known.cells.chance == 0.9
+    assert "guessing" not in " ".join(known.warnings)
+    with pytest.raises(errors.PlanError, match=r"row 3: chance 0\.8 is not one number"):
+        laws.fit({**MIXTURES, "chance": [0.9] * 3 + [0.8] * 3}, law=laws.Power)
+
+
+def test_an_error_names_the_file_and_the_row(tmp_path):
+    path = tmp_path / "runs.csv"
+    lines = [
+        ",".join(MIXTURES),
+        *(",".join(map(str, r)) for r in zip(*MIXTURES.values(), strict=True)),
+    ]
+    path.write_text("\n".join(lines).replace("0.6", "nan"))
+    with pytest.raises(errors.PlanError, match=r"runs\.csv:row 2: error nan is not a finite"):
+        tables.read(path)
+
+
+def test_constants_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(errors.ConfigError, match="1 utilities b and 2 half-lives"):
+        laws.RepetitionUtility(b=[-0.1], tau=[3, 4], a=0.02, d=0.1)
+    with pytest.raises(errors.ConfigError, match="not all positive"):
+        laws.EffectiveData(b=[-0.1], tau=[-3], a=0.02, d=0.1)
+    with pytest.raises(errors.ConfigError, match="irreducible is 'x'"):
+        laws.RepetitionUtility(b=[-0.1], tau=[3], a=0.02, d=0.1, irreducible="x")

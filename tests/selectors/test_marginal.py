@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from tamis.schemas import plan as plan_
+from tamis.selectors import bounds, laws, marginal, search, wording
 from tamis.selectors import forecast as forecast_
-from tamis.selectors import laws, marginal, search, wording
 
 SUPPLY = np.array([400.0, 3000.0, 4000.0])
 TRUTH = laws.SignalNoise((0.97, 0.45, 0.4), 0.6, 1.0, 150, 1.0, 250, 0.3)
 OTHER = laws.SignalNoise((0.97, 0.5, 0.4), 0.6, 1.0, 150, 1.0, 200, 0.3)
+FREE = bounds.Bounds.upto(np.ones(3))
 STRATA = [
     plan_.Stratum(name=n, source=n, tier=-1, supply=int(m))
     for n, m in zip("xyz", SUPPLY, strict=True)
@@ -21,16 +22,23 @@ STRATA = [
 
 def forecast(samples, draws=(TRUTH,)):
     entry = types.SimpleNamespace(fit=types.SimpleNamespace(law=TRUTH))
-    return forecast_.Forecast(samples, SUPPLY, (entry,), draws)
+    return forecast_.Forecast(samples, samples, (entry,), (forecast_.Member(entry, 1.0, draws),))
 
 
-def replan(other, shares):
-    return search.polish(lambda w: other.expected(w, other.budget), shares, np.ones(3))
+def replan(known, near, supply):
+    def objective(w):
+        return known.expected(near._replace(shares=w, supply=supply))
+
+    return near._replace(shares=search.polish(objective, near.shares, FREE), supply=supply)
+
+
+def training(shares, samples):
+    return forecast_.Training(shares, np.float64(samples), SUPPLY)
 
 
 def best(samples):
     f = forecast(samples)
-    return search.minimise(lambda w: f.expected(w, samples), np.eye(3), np.ones(3), seed=0)
+    return search.minimise(lambda w: f.expected(training(w, samples)), np.eye(3), FREE, seed=0)
 
 
 def derivative(w, n):
@@ -49,7 +57,7 @@ def derivative(w, n):
 @pytest.mark.parametrize("samples", [300, 8000, 128_000])
 def test_one_more_row_is_worth_the_derivative(samples):
     w = best(samples)
-    found = marginal.values(forecast(samples), STRATA, w, replan)
+    found = marginal.values(forecast(samples), STRATA, training(w, samples), replan)
     got = [m.per_row for m in found]
     np.testing.assert_allclose(got, derivative(w, samples), rtol=0.01, atol=1e-12)
     assert [m.stratum for m in found] == ["x", "y", "z"]
@@ -67,7 +75,9 @@ def test_a_thousand_more_are_worth_what_a_grid_of_plans_says(samples):
         ]
     )
     before = TRUTH.predict(w, samples, SUPPLY)
-    for i, found in enumerate(marginal.values(forecast(samples), STRATA, w, replan)):
+    for i, found in enumerate(
+        marginal.values(forecast(samples), STRATA, training(w, samples), replan)
+    ):
         more = SUPPLY + 1000 * np.eye(3)[i]
         want = TRUTH.predict(grid / steps, samples, more).min() - before
         assert found.per_1000_rows == pytest.approx(want, abs=3e-4)
@@ -77,9 +87,11 @@ def test_a_thousand_more_are_worth_what_a_grid_of_plans_says(samples):
 
 def test_doubt_about_the_law_is_the_interval():
     w = best(8000)
-    sure = marginal.values(forecast(8000), STRATA, w, replan)[0]
+    sure = marginal.values(forecast(8000), STRATA, training(w, 8000), replan)[0]
     assert sure.interval == pytest.approx((sure.per_1000_rows,) * 2)
-    low, high = marginal.values(forecast(8000, (TRUTH, OTHER)), STRATA, w, replan)[0].interval
+    low, high = marginal.values(forecast(8000, (TRUTH, OTHER)), STRATA, training(w, 8000), replan)[
+        0
+    ].interval
     assert low < high <= 0
 
 
@@ -89,7 +101,7 @@ def test_the_note_names_the_stratum_worth_most():
             plan_.Marginal(stratum=s, per_row=v / 1e3, per_1000_rows=v, interval=(2 * v, v / 2))
             for s, v in zip("xy", values, strict=True)
         ]
-        return types.SimpleNamespace(samples=8000, marginal=rows)
+        return types.SimpleNamespace(amount=8000, marginal=rows)
 
     said = wording.collect(planned(-0.002, -0.01))
     assert "1,000 more unique rows of y" in said

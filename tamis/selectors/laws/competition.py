@@ -1,9 +1,7 @@
-"""Choosing the law: who predicts the longest runs from the shorter ones?
-
-And, beside it, who predicts a mixture from the others.
-"""
+"""Choosing the laws: who predicts the longest runs from the shorter ones, and unseen mixtures?"""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,9 @@ from tamis.selectors.laws.signal_noise import SignalNoise
 
 LAWS: tuple[type[Law], ...] = (SignalNoise, RepetitionUtility, Power)
 
-_CLEAR = 2.0  # standard errors by which a law must be beaten to lose its place
+_LEAST = 0.05  # a law of less weight does not predict
+_FEWEST = 3  # misses that say something
+_TINY = 1e-9  # an error below it is none
 _FOLDS = 16  # of mixtures; with more of them some are left out together
 
 
@@ -66,16 +66,47 @@ def compete(
     """Fit every law twice, without the longest runs and with them.
 
     Returns:
-      Entries, the winner first, the others by held-out error (by misfit where nothing can be held
-      out). The winner is the first in `laws` that no other beats by more than two standard errors
-      of the difference of squared misses, pair by pair: with few runs held out the least error is
-      often luck, and `laws` begins with the law that can both fall and rise.
+      Entries by their weight in `predictors`; among laws of no weight by held-out error.
     """
     cells = cells_.of(measurements)
     entries = [_entry(cells, law, seed) for law in laws]
-    ranked = sorted(entries, key=_rank)
-    winner = next(e for e in entries if not _beaten(e, ranked[0]))
-    return [winner, *(e for e in ranked if e is not winner)]
+    return [e for e, _ in sorted(_weighed(entries), key=lambda pair: (-pair[1], _rank(pair[0])))]
+
+
+def predictors(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
+    """Who predicts, with weights that sum to 1, the largest first.
+
+    Pseudo-BMA weights (Yao et al. 2018, Using stacking to average Bayesian predictive
+    distributions, section 3.4) on both kinds of misses that no law was fitted to, the longest runs
+    and the left-out mixtures: exp(-n/2 sum (mse / least mse - 1)), n the smaller of their numbers,
+    since misses of one fit are not independent. Where one law clearly wins it predicts alone; by
+    simulation that is nearly always right, and on held-out runs alone the least error is often luck
+    (benchmarks/README.md).
+    """
+    kept = [(e, w) for e, w in _weighed(entries) if w >= _LEAST]
+    total = sum(w for _, w in kept)
+    return sorted(((e, w / total) for e, w in kept), key=lambda pair: -pair[1])
+
+
+def _weighed(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
+    misses = [[e.held_out for e in entries], [e.left_out for e in entries]]
+    told = [kind for kind in misses if kind[0].size >= _FEWEST]
+    penalty = np.zeros(len(entries))
+    if not told:  # nothing could be left out: the least misfit, alone
+        penalty[np.argsort([e.fit.rmse for e in entries], kind="stable")[1:]] = np.inf
+    for kind in told:
+        error = np.maximum([_rms(missed) for missed in kind], _TINY)
+        count = min(k[0].size for k in told)
+        penalty += count / 2 * ((error / error.min()) ** 2 - 1)
+    weight = np.exp(penalty.min() - penalty)
+    return list(zip(entries, (weight / weight.sum()).tolist(), strict=True))
+
+
+def missed(entries: Sequence[Entry], weights: NDArray[np.float64]) -> float:
+    """Held-out error of laws that predict together; their misfit where nothing was held out."""
+    if entries[0].held_out.size:
+        return _rms(weights @ np.array([e.held_out for e in entries]))
+    return float(np.dot(weights, [e.fit.rmse for e in entries]))
 
 
 def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
@@ -110,13 +141,3 @@ def _rms(missed: NDArray[np.float64]) -> float:
 
 def _rank(entry: Entry) -> float:
     return entry.held_out_error if entry.held_out.size else entry.fit.rmse
-
-
-def _beaten(entry: Entry, best: Entry) -> bool:
-    """Whether the best law's misses are smaller by more than chance would have them."""
-    if entry is best:
-        return False
-    if entry.held_out.size < 3:
-        return True
-    worse = entry.held_out**2 - best.held_out**2
-    return float(worse.mean()) > _CLEAR * float(worse.std(ddof=1)) / np.sqrt(worse.size)

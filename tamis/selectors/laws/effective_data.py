@@ -30,6 +30,9 @@ class EffectiveData:
     d: float
     normaliser: float = repetition_utility.NORMALISER
 
+    def __post_init__(self) -> None:
+        repetition_utility.check(self.b, self.tau)
+
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
@@ -49,7 +52,10 @@ class EffectiveData:
         k = np.floor(edges[:-1, None] * (1 + 1e-12) / epoch)
         counts = w * 0.5 ** (k * w / tau)  # (intervals, strata)
         grown = np.cumsum(np.diff(edges) * counts.sum(1)) * self.a / self.normaliser
-        utility = (counts @ b) / counts.sum(1)
+        # Where nothing counts any more there is no growth either, whatever the utility.
+        utility = np.divide(
+            counts @ b, counts.sum(1), out=np.zeros(len(counts)), where=counts.sum(1) > 0
+        )
         steps = np.log(grown) - np.log(np.concatenate([[1.0], grown[:-1]]))
         return float(np.exp(utility @ steps)) + self.d
 

@@ -24,6 +24,9 @@ _CLOSE = 1e-6  # relative, of the cost and of the vector
 _STEP = 1e-6  # of forward differences; logs and logits are of order 1
 _APART = 1e-4  # of central differences
 _UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
+_WIDEST = 5.0  # of the prior's widths, of an interval
+_ALIKE = 3.0  # standard errors within which all errors are one
+_EXTREME = 3.0  # of the prior's widths from its middle: near an end of what is possible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,12 +210,19 @@ def _summary(
     covariance = np.linalg.inv(best.jac.T @ best.jac) * ratio
     covariance = (covariance + covariance.T) / 2
     width = np.sqrt(np.diag(covariance))
-    reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * width
+    # A law that misses everything has no intervals worth the name; these at least are finite.
+    reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * np.minimum(width, _WIDEST * prior.scale)
     ends = np.sort([law.values(x - reach, cells), law.values(x + reach, cells)], axis=0)
     return Fit(
         law=law.from_vector(x, cells),
         interval={p: (float(lo), float(hi)) for p, lo, hi in zip(prior.names, *ends, strict=True)},
-        warnings=(*_design_warnings(cells), *_unmoved(prior, width), *_poor(law, ratio)),
+        warnings=(
+            *cells.warnings,
+            *_design_warnings(cells),
+            *_unmoved(prior, width),
+            *_extreme(prior, x),
+            *_poor(law, ratio),
+        ),
         cells=cells,
         vector=x,
         covariance=covariance,
@@ -225,6 +235,8 @@ def _design_warnings(cells: cells_.Cells) -> list[str]:
     found = []
     if len(np.unique(cells.samples)) == 1:
         found.append("only one length of training: how error changes with samples is unknown")
+    if np.ptp(cells.error) <= _ALIKE * float(np.median(cells.seed_noise / np.sqrt(cells.count))):
+        found.append("no error differs from another by more than its noise: nothing can be learned")
     if cells.epochs.max() <= 1:
         found.append("no run repeats a row: what repetition costs is unknown")
     absent = [s for s, w in zip(cells.names, cells.weights.max(0), strict=True) if w == 0]
@@ -238,6 +250,15 @@ def _design_warnings(cells: cells_.Cells) -> list[str]:
 def _unmoved(prior: protocol.Prior, width: NDArray[np.float64]) -> list[str]:
     idle = [p for p, w, s in zip(prior.names, width, prior.scale, strict=True) if w > _UNMOVED * s]
     return [f"the measurements hardly tell {', '.join(idle)}; the prior decides"] if idle else []
+
+
+def _extreme(prior: protocol.Prior, vector: NDArray[np.float64]) -> list[str]:
+    """Parameters at an end: vectors have none, so an end of the parameter is a far vector."""
+    away = abs(vector - prior.mean) / prior.scale
+    far = [p for p, z in zip(prior.names, away.tolist(), strict=True) if z > _EXTREME]
+    if not far:
+        return []
+    return [f"{', '.join(far)} came out at an end of what is plausible: doubt the law or the runs"]
 
 
 def _poor(law: type[Law], ratio: float) -> list[str]:

@@ -33,6 +33,7 @@ _ARGUMENTS: dict[type[Any], dict[str, str]] = {
     },
     MixturePower: {"params": "params", "share": "share"},
 }
+LAWS = tuple(_ARGUMENTS)
 _READ = sorted({LOSS, *(name for takes in _ARGUMENTS.values() for name in takes.values())})
 
 

@@ -15,6 +15,8 @@ RIDGE = 1e-6  # on standardised columns
 
 _STEP = 1e-30
 _AT_BOUND = 1e-4  # of the width in logs
+_FACTOR = 2.0  # by which a parameter is moved to see whether the runs mind
+_EXACT = 1e-12  # of the spread of the target: a fit this close leaves no noise to compare with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Solution:
     Attributes:
       parameters: Name to value, nonlinear and linear.
       rmse: Of the target.
-      warnings: Which are at a bound or of the wrong sign, in words.
+      warnings: Which are at a bound, free to move or of the wrong sign, in words.
     """
 
     parameters: dict[str, float]
@@ -89,7 +91,11 @@ def fit(problem: Separable, starts: NDArray[np.float64]) -> Solution:
     linear, miss = problem.solve(best.x)
     values = dict(zip(problem.names, np.exp(best.x).tolist(), strict=True))
     values |= dict(zip(problem.linear, linear.tolist(), strict=True))
-    said = [*_at_bounds(problem, best.x, bounds), *_negative(problem, values)]
+    said = [
+        *_at_bounds(problem, best.x, bounds),
+        *_flat(problem, best.x, bounds),
+        *_negative(problem, values),
+    ]
     return Solution(values, float(np.sqrt(np.mean(miss**2))), tuple(said))
 
 
@@ -101,6 +107,21 @@ def _at_bounds(problem: Separable, v: NDArray[np.float64], bounds: NDArray) -> l
         for name, x, stuck in zip(problem.names, v.tolist(), at, strict=True)
         if stuck
     ]
+
+
+def _flat(problem: Separable, v: NDArray[np.float64], bounds: NDArray) -> list[str]:
+    """Parameters that could be doubled or halved within one standard error of the fit.
+
+    The profile likelihood with the other nonlinear parameters held: what it calls flat is flat.
+    """
+    least, free = problem.cost(v)[0], max(len(problem.target) - len(v) - len(problem.linear), 1)
+    found = []
+    for name, axis, (low, high) in zip(problem.names, np.eye(len(v)), bounds, strict=True):
+        moved = [np.clip(v + s * np.log(_FACTOR) * axis, low, high) for s in (-1, 1)]
+        rise = min(problem.cost(x)[0] - least for x in moved if (x != v).any())
+        if rise < max(least / free, _EXACT):
+            found.append(f"the runs hardly tell {name}")
+    return found
 
 
 def _negative(problem: Separable, values: dict[str, float]) -> list[str]:

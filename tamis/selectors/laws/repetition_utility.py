@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tamis import errors
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import protocol
 
@@ -52,6 +53,11 @@ class RepetitionUtility:
     d: float
     normaliser: float = NORMALISER
     irreducible: Irreducible = "outside"
+
+    def __post_init__(self) -> None:
+        check(self.b, self.tau)
+        if self.irreducible not in ("inside", "outside"):
+            raise errors.ConfigError(f"irreducible is {self.irreducible!r}: inside or outside")
 
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
@@ -111,9 +117,17 @@ class RepetitionUtility:
                 b, cost = _utilities(cells, -w * (grown + np.log(a)), d)
                 found.append((cost, *np.log(b), *[np.log(tau)] * cells.k, np.log(a), d))
         best = np.array(sorted(found)[:_STARTS])[:, 1:]
-        share = best[:, -1] / cells.chance
-        best[:, -1] = np.log(share / np.maximum(1 - share, 1e-6))
+        share = np.clip(best[:, -1] / cells.chance, 1e-6, 1 - 1e-6)
+        best[:, -1] = np.log(share / (1 - share))
         return best
+
+
+def check(b: Sequence[float], tau: Sequence[float]) -> None:
+    """Raise ConfigError unless every stratum has a utility and a positive half-life."""
+    if len(b) != len(tau):
+        raise errors.ConfigError(f"{len(b)} utilities b and {len(tau)} half-lives tau")
+    if not all(t > 0 for t in tau):
+        raise errors.ConfigError(f"half-lives {list(tau)} are not all positive")
 
 
 def first_epoch(

@@ -21,10 +21,13 @@ from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import competition, fitting, huber, language, runs
 from tamis.selectors.laws.mixture_regression import MixtureRegression
 from tamis.selectors.laws.protocol import Law
+from tamis.selectors.laws.rational import Rational
 
 Entry: TypeAlias = competition.Entry | language.Entry
 Fit: TypeAlias = fitting.Fit | huber.Fit | runs.LinearFit
 
+# `EffectiveData` is fitted when named: half a minute on two hundred settings, the others a second.
+OF_MIXTURES: tuple[type[Law], ...] = (*competition.LAWS, Rational)
 _ALIASES = {"val_loss": language.LOSS}
 
 
@@ -34,7 +37,8 @@ def read(path: str | pathlib.Path) -> pa.Table:
     Raises:
       PlanError: there is no such file, or a value cannot be a measurement.
     """
-    return known(measurements_.load(path))
+    with measurements_.in_file(path):
+        return known(measurements_.load(path))
 
 
 def known(table: runs.Table) -> pa.Table:
@@ -99,8 +103,11 @@ def compete(
     """
     table = known(measurements)
     if of_mixtures(table):
-        wanted: tuple[type[Law], ...] = laws or competition.LAWS
+        wanted: tuple[type[Law], ...] = laws or OF_MIXTURES
+        _require(wanted, OF_MIXTURES, "mixtures of strata")
         return list(competition.compete(table, laws=wanted, seed=seed))
+    if set(laws) & set(OF_MIXTURES):
+        _require(laws, language.LAWS, "language models")
     offered = laws or language.applicable(table)
     if not offered:
         raise errors.PlanError(
@@ -110,6 +117,17 @@ def compete(
             "params, tokens, unique_tokens and loss",
         )
     return list(language.compete(table, laws=offered, seed=seed))
+
+
+def _require(wanted: tuple[type[Any], ...], known: tuple[type[Any], ...], about: str) -> None:
+    """Raise unless every law, ours or not, can be fitted to such a table."""
+    for law in wanted:
+        if law not in known and not (known is OF_MIXTURES and hasattr(law, "from_vector")):
+            raise errors.PlanError(
+                f"{law.name} does not compete on measurements of {about}",
+                why=f"there are {', '.join(each.name for each in known)}",
+                remedy="choose one of them, or give it a table of the other kind",
+            )
 
 
 def compare(measurements: runs.Table, *, laws: tuple[type[Any], ...] = ()) -> pa.Table:
@@ -143,4 +161,5 @@ def _regression(table: pa.Table, seed: int) -> runs.LinearFit:
         )
     model = MixtureRegression.fit(cells.weights, cells.error, seed=seed)
     missed = model.predict(cells.weights) - cells.error
-    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), model.warnings)
+    said = (*cells.warnings, *model.warnings)
+    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), said)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from tamis import errors
-from tamis.selectors.transport import certificate, costs, masses
+from tamis.selectors.transport import certificate, costs, holding, masses, scaling, sweeps
 from tamis.selectors.transport.mixture import Mixture, known
 
 # Passes of one round of L-BFGS, and its memory: the sources' directions fit into it.
@@ -27,10 +27,15 @@ _PASSES, _MEMORY = 30, 25
 _SHRINK = 2.0
 # Rows of the coarsest level, all sources together, and how many times more each level has.
 _COARSE_ROWS, _GROWTH = 4_096, 4
-_ROUNDS, _CHECK = 8, 3
+_ROUNDS = 16
 # On finer levels the mixture is nearly known, and tau may begin lower.
 _FIRMER, _FIRMEST = 1 / 2, 1 / 8
-_FLAT, _MARGINAL = 1e-14, 1e-2
+# A round ends when the marginal's error is well below the tolerance of the gap; with more than so
+# many times the tolerance, no certificate is asked for.
+_SETTLED, _HOPELESS = 0.2, 10.0
+_FLAT = 1e-14
+# A sample's own error is far above the tolerance, so it need not be met there.
+_ROUGH = 5.0
 
 
 class BestMixture(NamedTuple):
@@ -126,13 +131,15 @@ def best_mixture(
     allowed = limits(floors, caps, problem.k)
     epsilon = masses.positive(epsilon)
     point = _Point(np.zeros(len(problem.b)), allowed.nearest(np.full(problem.k, 1 / problem.k)))
-    firm, used, n = 1.0, 0.0, problem.cost.shape[0]
+    used, n = 0.0, problem.cost.shape[0]
     for rows in _levels(n):
         level = problem if rows == n else problem.sample(rows)
-        held = dataclasses.replace(level, cost=costs.held(level.cost, memory))
-        found = _solve(held, allowed, point, epsilon, tolerance, firm)
-        used += found.iterations * len(level.shares) / n
-        point, firm = _Point(found.g, found.weights), _FIRMER
+        held = dataclasses.replace(level, cost=holding.held(level.cost, memory))
+        first = rows == _levels(n)[0]
+        search = _Search(held, allowed, epsilon, tolerance * (1 if rows == n else _ROUGH))
+        found = search.solve(search.descended(point) if first else point, 1.0 if first else _FIRMER)
+        used += search.count[0] * len(level.shares) / n
+        point = _Point(found.g, found.weights)
     return found._replace(iterations=used)
 
 
@@ -161,65 +168,90 @@ def _levels(n: int) -> list[int]:
     return rows[::-1]
 
 
-def _solve(
-    problem: Mixture,
-    allowed: Weights,
-    point: _Point,
-    epsilon: float,
-    tolerance: float,
-    firm: float,
-) -> BestMixture:
-    """Rounds of the proximal point method until the gap is small enough."""
-    h = problem.means(problem.sweep(point.g, epsilon).f)
-    tau = firm * (float(np.ptp(h)) or epsilon)
-    least = _FIRMEST * tau / firm
-    flat = _flat(problem, epsilon, tolerance)
-    best = BestMixture(point.weights, np.inf, np.inf, h, point.g, 0.0)
-    bound, used = -np.inf, 1
-    for _ in range(_ROUNDS):
-        point, passes = _round(problem, allowed, point, epsilon, tau, flat)
-        found, lower = _certified(problem, allowed, point, epsilon)
-        used, tau, bound = used + passes + _CHECK, max(tau / _SHRINK, least), max(bound, lower)
-        best = min(best, found, key=lambda one: one.value)
-        if best.value - bound <= tolerance * abs(best.value):
-            break
-    return best._replace(gap=best.value - bound, iterations=used)
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    """Rounds on one problem at one epsilon."""
 
+    problem: Mixture
+    allowed: Weights
+    epsilon: float
+    tolerance: float
+    count: list[int] = dataclasses.field(default_factory=lambda: [0])
 
-def _round(
-    problem: Mixture, allowed: Weights, point: _Point, epsilon: float, tau: float, flat: float
-) -> tuple[_Point, int]:
-    """max_g <b, g> + min_w <w, h(g)> + tau / 2 |w - w_0|^2 from where the last round ended."""
-    unit = np.sqrt(epsilon / np.where(problem.b > 0, problem.b, np.inf))
+    def sweep(self, g: NDArray[np.float64]) -> sweeps.Sweep:
+        self.count[0] += 1
+        return self.problem.sweep(g, self.epsilon)
 
-    def fall(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        swept = problem.sweep(u * unit, epsilon)
+    def descended(self, point: _Point) -> _Point:
+        """By way of larger regularisations, a round each."""
+        levels = scaling.levels(self.problem.cost.range, self.epsilon)
+        for larger in levels[1:]:
+            search = dataclasses.replace(self, epsilon=larger)
+            swept = search.sweep(point.g)
+            point, _ = search.round(point, self._spread(swept))
+        return point
+
+    def solve(self, point: _Point, firm: float) -> BestMixture:
+        """Rounds of the proximal point method until the gap is small enough."""
+        tau = firm * self._spread(self.sweep(point.g))
+        least, bound = _FIRMEST * tau / firm, -np.inf
+        best = BestMixture(point.weights, np.inf, np.inf, point.weights, point.g, 0.0)
+        for left in reversed(range(_ROUNDS)):
+            point, swept = self.round(point, tau)
+            bound = max(bound, self._lower(point, swept))
+            tau = max(tau / _SHRINK, least)
+            if left and self._error(point.weights, swept) > _HOPELESS * self.tolerance:
+                continue  # a certificate would not be good enough
+            best = min(best, self._certified(point, swept), key=lambda one: one.value)
+            if best.value - bound <= self.tolerance * abs(best.value):
+                break
+        return best._replace(gap=best.value - bound)
+
+    def round(self, point: _Point, tau: float) -> tuple[_Point, sweeps.Sweep]:
+        """max_g <b, g> + min_w <w, h(g)> + tau / 2 |w - w_0|^2 from where the last one ended."""
+        b, near, last = self.problem.b, point.weights, [self.sweep(point.g)]
+        unit = np.sqrt(self.epsilon / np.where(b > 0, b, np.inf))
+
+        def weights() -> NDArray[np.float64]:
+            return self.allowed.nearest(near - self.problem.means(last[0].f) / tau)
+
+        def fall(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            last[0] = self.sweep(u * unit)
+            w = weights()
+            value = b @ (u * unit) + w @ self.problem.means(last[0].f)
+            value += tau / 2 * np.sum((w - near) ** 2)
+            return -float(value), (w @ last[0].columns - b) * unit
+
+        def near_enough(intermediate_result: optimize.OptimizeResult) -> None:
+            if self._error(weights(), last[0]) <= _SETTLED * self.tolerance:
+                raise StopIteration
+
+        found = optimize.minimize(
+            fall, np.divide(point.g, unit, out=np.zeros_like(unit), where=unit > 0),
+            jac=True, method="L-BFGS-B", callback=near_enough,
+            options={"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": 0.0},
+        )  # fmt: skip
+        g = found.x * unit
+        last[0] = self.sweep(g)
+        return _Point(g, weights()), last[0]
+
+    def _spread(self, swept: sweeps.Sweep) -> float:
+        return float(np.ptp(self.problem.means(swept.f))) or self.epsilon
+
+    def _error(self, w: NDArray[np.float64], swept: sweeps.Sweep) -> float:
+        return float(np.abs(w @ swept.columns - self.problem.b).sum())
+
+    def _lower(self, point: _Point, swept: sweeps.Sweep) -> float:
+        """A lower bound of V over all allowed mixtures."""
+        least = self.allowed.least(self.problem.means(swept.f))
+        return float(self.problem.b @ point.g) + least - self.problem.cost.error
+
+    def _certified(self, point: _Point, swept: sweeps.Sweep) -> BestMixture:
+        """The point with an upper bound of its value: two passes."""
+        self.count[0] += 2
+        problem, w = self.problem, point.weights
+        value = certificate.upper(
+            problem.cost, problem.a(w), problem.b, point.g, self.epsilon, w @ swept.columns
+        )
         h = problem.means(swept.f)
-        w = allowed.nearest(point.weights - h / tau)
-        value = problem.b @ (u * unit) + w @ h + tau / 2 * np.sum((w - point.weights) ** 2)
-        return -float(value), (w @ swept.columns - problem.b) * unit
-
-    start = np.divide(point.g, unit, out=np.zeros_like(unit), where=unit > 0)
-    options = {"maxcor": _MEMORY, "maxfun": _PASSES, "ftol": _FLAT, "gtol": flat}
-    found = optimize.minimize(fall, start, jac=True, method="L-BFGS-B", options=options)
-    g = found.x * unit
-    h = problem.means(problem.sweep(g, epsilon).f)
-    return _Point(g, allowed.nearest(point.weights - h / tau)), found.nfev + 1
-
-
-def _flat(problem: Mixture, epsilon: float, tolerance: float) -> float:
-    """The gradient at which the target's marginal is met well within the tolerance."""
-    return float(_MARGINAL * tolerance * np.sqrt(epsilon / len(problem.b)))
-
-
-def _certified(
-    problem: Mixture, allowed: Weights, point: _Point, epsilon: float
-) -> tuple[BestMixture, float]:
-    """The point with an upper bound of its value, and a lower bound of all values."""
-    swept = problem.sweep(point.g, epsilon)
-    h, off = problem.means(swept.f), problem.cost.error
-    columns = point.weights @ swept.columns
-    a = problem.a(point.weights)
-    value = certificate.upper(problem.cost, a, problem.b, point.g, epsilon, columns) + off
-    lower = float(problem.b @ point.g) + allowed.least(h) - off
-    return BestMixture(point.weights, value, np.inf, h, point.g, _CHECK), lower
+        return BestMixture(w, value + problem.cost.error, np.inf, h, point.g, 0.0)

@@ -1,7 +1,8 @@
 """What moving one row of the source onto one row of the target costs, block by block.
 
 `Dense` holds the matrix, `Points` computes blocks from the rows, `Labelled` adds a price between
-classes, `Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` and `rows(part)`.
+classes, and `holding.Quantised` holds 16 bits an entry. All have `shape`, `dtype`, `error` and
+`rows(part)`.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors, nearest
+from tamis.selectors.transport import masses
 
 Metric = Literal["sqeuclidean", "cosine"]
 
@@ -19,7 +21,6 @@ Metric = Literal["sqeuclidean", "cosine"]
 BLOCK_BYTES = 1 << 20
 # Up to here float64 costs less than a second a solve, so nobody need think about rounding.
 SMALL = 1 << 22
-_LEVELS = 2**16 - 1
 
 
 @runtime_checkable
@@ -194,45 +195,6 @@ class Labelled:
         return Labelled(base, between, self.target, self.source, self.feature, self.label)
 
 
-@dataclasses.dataclass(frozen=True)
-class Quantised:
-    """Costs rounded to 65,536 levels: a pass costs no product, in half the memory of float32.
-
-    Optimal values are 1-Lipschitz in the largest change of an entry, so `error`, half a level, is
-    also how far a value may be off.
-    """
-
-    levels: NDArray[np.uint16]
-    low: float
-    step: float
-    error: float
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.levels.shape[0], self.levels.shape[1]
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(np.float32)
-
-    @property
-    def range(self) -> tuple[float, float]:
-        return self.low, self.low + _LEVELS * self.step
-
-    def rows(self, part: slice, scale: float = 1.0) -> NDArray[np.floating]:
-        factor = np.float32(scale * self.step)
-        block = np.multiply(self.levels[part], factor, dtype=np.float32, order="C")
-        if self.low:
-            block += np.float32(scale * self.low)
-        return block
-
-    def take(self, rows: NDArray[np.int64]) -> "Quantised":
-        return dataclasses.replace(self, levels=self.levels[rows])
-
-    def transposed(self) -> "Quantised":
-        return dataclasses.replace(self, levels=self.levels.T)
-
-
 def points(
     x: ArrayLike,
     y: ArrayLike,
@@ -253,7 +215,7 @@ def points(
     Raises:
       SchemaError: shapes disagree, or a value is not finite.
     """
-    given = [_finite(v, name) for v, name in ((x, "x"), (y, "y"))]
+    given = [masses.finite(v, name) for v, name in ((x, "x"), (y, "y"))]
     if any(v.ndim != 2 or not v.size for v in given) or given[0].shape[1] != given[1].shape[1]:
         raise errors.SchemaError(
             f"points of shapes {given[0].shape} and {given[1].shape}",
@@ -280,7 +242,7 @@ def of(cost: "ArrayLike | Cost") -> Cost:
     """
     if isinstance(cost, Cost):
         return cost
-    matrix = _finite(cost, "cost")
+    matrix = masses.finite(cost, "cost")
     if matrix.ndim != 2 or not matrix.size:
         raise errors.SchemaError(
             f"a cost of shape {matrix.shape}",
@@ -321,63 +283,5 @@ def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate(parts).astype(np.float64)
 
 
-def held(cost: Cost, memory: int) -> Cost:
-    """The same cost kept in memory where `memory` bytes suffice: as it is, or in 16 bits.
-
-    Time one pass; after that a pass no longer pays for the product.
-    """
-    n, m = cost.shape
-    if isinstance(cost, Dense | Quantised) or getattr(cost, "device", None):
-        return cost
-    if n * m * cost.dtype.itemsize <= memory:
-        matrix = np.empty((n, m), cost.dtype)
-        step = block_rows(cost)
-        for start in range(0, n, step):
-            matrix[start : start + step] = cost.rows(slice(start, start + step))
-        return Dense(matrix, cost.error)
-    return quantised(cost) if n * m * 2 <= memory else cost
-
-
-def quantised(cost: Cost) -> Quantised:
-    """Costs rounded to 16 bits within their range: one pass, 2 bytes an entry."""
-    low, high = cost.range
-    scale = max(high - low, float(np.finfo(np.float32).tiny)) / _LEVELS
-    levels = np.empty(cost.shape, np.uint16)
-    step = block_rows(cost)
-    for start in range(0, len(levels), step):
-        block = cost.rows(slice(start, start + step), 1 / scale)
-        block -= block.dtype.type(low / scale)
-        levels[start : start + step] = np.clip(np.rint(block, out=block), 0, _LEVELS)
-    return Quantised(levels, low, scale, cost.error + scale / 2)
-
-
 def _squares(x: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.einsum("nd,nd->n", x, x)
-
-
-def vector(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
-    """Finite numbers, shape (n,).
-
-    Raises:
-      SchemaError: another shape, or not finite.
-    """
-    x = _finite(values, name).astype(np.float64)
-    if x.shape != (n,):
-        raise errors.SchemaError(
-            f"{name} has shape {x.shape}", why="the cost says otherwise", remedy=f"give ({n},)"
-        )
-    return x
-
-
-def _finite(values: ArrayLike, name: str) -> NDArray[np.floating]:
-    x = np.asarray(values)
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(np.float64)
-    if not np.all(np.isfinite(x)):
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise errors.SchemaError(
-            f"{name}{list(bad)} is {x[bad]}",
-            why="transport needs finite numbers; nothing is repaired",
-            remedy="take the row out, or find out why it was not computed",
-        )
-    return x

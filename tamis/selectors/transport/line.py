@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
-from tamis.selectors.transport import costs, masses
+from tamis.selectors.transport import masses
 
 
 def line_cost(
@@ -31,7 +31,7 @@ def line_cost(
     >>> line_cost([0.0, 1.0], [1.0, 3.0], power=1)
     1.5
     """
-    left, right = (costs.vector(v, np.size(v), s) for v, s in ((x, "x"), (y, "y")))
+    left, right = (masses.vector(v, np.size(v), s) for v, s in ((x, "x"), (y, "y")))
     if not power >= 1:
         raise errors.ConfigError(
             f"power is {power}",

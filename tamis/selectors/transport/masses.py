@@ -1,4 +1,4 @@
-"""The two marginals of a transport problem, checked."""
+"""The numbers of a transport problem, checked: marginals, potentials, epsilon."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,3 +63,36 @@ def positive(epsilon: float) -> float:
             remedy="start with a twentieth of the median cost, or use transport.exact",
         )
     return float(epsilon)
+
+
+def vector(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
+    """Finite numbers, shape (n,).
+
+    Raises:
+      SchemaError: another shape, or not finite.
+    """
+    x = finite(values, name).astype(np.float64)
+    if x.shape != (n,):
+        raise errors.SchemaError(
+            f"{name} has shape {x.shape}", why="the cost says otherwise", remedy=f"give ({n},)"
+        )
+    return x
+
+
+def finite(values: ArrayLike, name: str) -> NDArray[np.floating]:
+    """The values as they are, float32 or float64.
+
+    Raises:
+      SchemaError: one is not finite; says where.
+    """
+    x = np.asarray(values)
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float64)
+    if not np.all(np.isfinite(x)):
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise errors.SchemaError(
+            f"{name}{list(bad)} is {x[bad]}",
+            why="transport needs finite numbers; nothing is repaired",
+            remedy="take the row out, or find out why it was not computed",
+        )
+    return x

@@ -57,7 +57,7 @@ def sinkhorn_newton(
     """Entropic transport to high accuracy (Tang et al. 2024).
 
     Epsilon falls from the range of the cost, as in `sinkhorn`, some Sinkhorn steps, then Newton
-    steps with a line search on the dual objective. Time O(n m) a pass, 1 to 3 passes a step, and
+    steps, damped so that each gains what it promised. Time O(n m) a pass, 1 or 2 passes a step, and
     the linear system: O(m^3) up to m = 2,048, conjugate gradients above. Memory O(n m) for the
     part of the coupling that matters, at small epsilon some entries a row; where it would be more
     than 1 GiB, Sinkhorn's steps go on instead.
@@ -91,7 +91,7 @@ def descended(
 ) -> tuple[scaling.State, int]:
     """By way of larger regularisations; also how many passes were Newton's."""
     g, used, newton = np.zeros(len(problem.b)), 0, 0
-    for larger in scaling.levels(problem, epsilon):
+    for larger in scaling.levels(problem.cost.range, epsilon):
         state, steps = level(problem, g, larger, _COARSE, most, used)
         g, used, newton = state.g, state.iterations, newton + steps
     state, steps = level(problem, g, epsilon, tolerance, most, used)

@@ -150,16 +150,16 @@ def warm_start(
 ) -> NDArray[np.float64] | None:
     """The g to start from: as given, else the soft c-transform of f, else None."""
     if g is not None:
-        return costs.vector(g, problem.cost.shape[1], "g")
+        return masses.vector(g, problem.cost.shape[1], "g")
     if f is None:
         return None
-    given = costs.vector(f, problem.cost.shape[0], "f")
+    given = masses.vector(f, problem.cost.shape[0], "f")
     return sweeps.softmin(problem.cost.transposed(), given, problem.a, epsilon)
 
 
-def levels(problem: Problem, epsilon: float) -> list[float]:
-    """Regularisations above epsilon to pass through, largest first."""
-    low, high = problem.cost.range
+def levels(entries: tuple[float, float], epsilon: float) -> list[float]:
+    """Regularisations above epsilon to pass through, largest first, for entries between two."""
+    low, high = entries
     count = int(np.ceil(np.log(max((high - low) / epsilon, 1)) / np.log(_SHRINK)))
     return [epsilon * _SHRINK**i for i in range(count, 0, -1)]
 
@@ -167,7 +167,7 @@ def levels(problem: Problem, epsilon: float) -> list[float]:
 def scaled(problem: Problem, epsilon: float, most: int) -> tuple[NDArray[np.float64], int]:
     """A g to start from, by way of larger regularisations; and the passes it took."""
     g, used = np.zeros(problem.cost.shape[1]), 0
-    for level in levels(problem, epsilon):
+    for level in levels(problem.cost.range, epsilon):
         allowed = min(used + _COARSE_STEPS, most)
         state = iterate(problem, g, level, _COARSE, allowed, used)
         g, used = step(problem, state, level), state.iterations

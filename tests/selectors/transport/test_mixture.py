@@ -156,7 +156,9 @@ def test_the_certificate_holds_however_early_the_search_stops():
     rng = np.random.default_rng(0)
     for _ in range(10):
         w, g = share(rng.random(K)), rng.standard_normal(20)
-        found, lower = best._certified(problem, allowed, best._Point(g, w), 0.5)
+        search, point = best._Search(problem, allowed, 0.5, 1e-3), best._Point(g, w)
+        swept = search.sweep(g)
+        found, lower = search._certified(point, swept), search._lower(point, swept)
         assert found.value >= cost_of(w).value - 1e-9
         assert lower <= transport.best_mixture(sources(), target(), 0.5).value + 1e-9
 
@@ -204,7 +206,7 @@ def test_large_problems_search_on_samples_and_end_on_all_rows():
 def test_rounded_costs_are_paid_for_in_the_gap():
     many = sources(3, (6_000, 7_000, 8_000, 4_000))
     problem = transport.mixture(many, target())
-    rough = dataclasses.replace(problem, cost=transport.costs.quantised(problem.cost))
+    rough = dataclasses.replace(problem, cost=transport.holding.quantised(problem.cost))
     found = transport.best_mixture(rough, None, 0.5)
     true = transport.mixture_cost(problem, None, found.weights, 0.5)
     assert rough.cost.error > 0

@@ -10,7 +10,7 @@ from scipy.spatial import distance
 
 from tamis import errors
 from tamis.selectors import transport
-from tamis.selectors.transport import costs, labels, sweeps
+from tamis.selectors.transport import costs, holding, labels, sweeps
 
 
 def rows(n, d=5, seed=0, shift=0.0):
@@ -38,14 +38,14 @@ def test_points_are_scipys_distances(metric, dtype):
 
 def test_rounded_costs_are_as_near_as_they_say():
     found = transport.points(rows(300), rows(200, seed=1))
-    exact, rough = found.rows(slice(None)), costs.quantised(found)
+    exact, rough = found.rows(slice(None)), holding.quantised(found)
     assert np.abs(rough.rows(slice(None)) - exact).max() <= rough.error * 1.01
     assert rough.levels.dtype == np.uint16
-    shifted = costs.quantised(costs.Dense(exact - 7))
+    shifted = holding.quantised(costs.Dense(exact - 7))
     assert np.abs(shifted.rows(slice(None)) - exact + 7).max() <= shifted.error * 1.01
-    assert isinstance(costs.held(found, 10**9), costs.Dense)
-    assert isinstance(costs.held(found, 2 * 300 * 200), costs.Quantised)
-    assert costs.held(found, 10) is found
+    assert isinstance(holding.held(found, 10**9), costs.Dense)
+    assert isinstance(holding.held(found, 2 * 300 * 200), holding.Quantised)
+    assert holding.held(found, 10) is found
 
 
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
