@@ -8,14 +8,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import pydantic
 import rich.console
 import rich.markup
 import rich.table
 import typer
 import yaml
 
-from tamis import __version__, errors, ledger, progress, runfile, storage, terminal, whatif
+from tamis import (
+    __version__,
+    console,
+    errors,
+    ledger,
+    progress,
+    runfile,
+    sourcing,
+    storage,
+    terminal,
+    whatif,
+)
 from tamis import doctor as checkup
 from tamis.schemas import config
 
@@ -32,15 +42,7 @@ app = typer.Typer(
 )
 _BEAM = {"allow_extra_args": True}
 
-Run = Annotated[str, typer.Argument(metavar="FILE|RUN", help="Run file, or its run folder")]
-Redo = Annotated[bool, typer.Option("--redo", help="Replace stages made from another config")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress")]
-Style = Annotated[
-    str, typer.Option("--progress", metavar="STYLE", help="auto, rich, json or quiet")
-]
-
-out = rich.console.Console(highlight=False, soft_wrap=True)
-err = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+load, out, err = console.load, console.out, console.err
 
 
 def main() -> None:
@@ -66,30 +68,6 @@ def _version(
         raise typer.Exit
 
 
-def load(run: str) -> config.Run:
-    """The config of a run file, or of a run folder's ledger."""
-    is_folder = not run.endswith((".yaml", ".yml")) and storage.exists(
-        storage.join(run, ledger.DOCUMENT)
-    )
-    if is_folder or (storage.exists(run) and storage.is_folder(run)):
-        return _validated({**ledger.read(run)["config"], "run": run}, f"config of {run}")
-    return runfile.load(run)
-
-
-def _validated(document: dict, what: str) -> config.Run:
-    try:
-        return config.Run.model_validate(document)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if isinstance(first["input"], dict):  # keys that do not go together: no value is at fault
-            said, why = f"{what}: {at + ': ' if at else ''}{message}", ""
-        else:
-            said, why = f"{what}: '{at}' may not be {first['input']!r}", message
-        raise errors.ConfigError(said, why=why, remedy="mend it, or give the run file") from None
-
-
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     try:
@@ -99,24 +77,17 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _reporter(style: str) -> progress.Reporter:
-    styles: dict[str, progress.Style] = {s: s for s in ("auto", "rich", "json", "quiet")}
-    if style not in styles:
-        raise errors.ConfigError(f"--progress {style}", remedy=f"one of {', '.join(styles)}")
-    return progress.reporter(styles[style])
-
-
 def _command(action: Callable[..., None], doc: str) -> Callable[..., None]:
     """A command on one run: `action(document, args=, redo=, reporter=)` with the usual options."""
 
     def command(
         ctx: typer.Context,
-        file: Run,
-        redo: Redo = False,  # noqa: FBT002
-        quiet: Quiet = False,  # noqa: FBT002
-        style: Style = "auto",
+        file: console.Run,
+        redo: console.Redo = False,  # noqa: FBT002
+        quiet: console.Quiet = False,  # noqa: FBT002
+        style: console.Style = "auto",
     ) -> None:
-        document, reporter = load(file), _reporter("quiet" if quiet else style)
+        document, reporter = load(file), console.reporter("quiet" if quiet else style)
         with _interruptible():
             action(document, args=tuple(ctx.args), redo=redo, reporter=reporter)
 
@@ -166,7 +137,7 @@ for _name, _doc in _STAGES.items():
 
 @app.command()
 def plan(  # noqa: PLR0913 -- one parameter an option
-    file: Run,
+    file: console.Run,
     budget: whatif.Budget = "",
     unit: whatif.Unit = "",
     params: whatif.Params = 0,
@@ -175,7 +146,7 @@ def plan(  # noqa: PLR0913 -- one parameter an option
     fix: whatif.Shares = [],  # noqa: B006
     max_epochs: whatif.MaxEpochs = 0,
     save: Annotated[bool, typer.Option("--save", help="Make it the run's plan")] = False,  # noqa: FBT002
-    quiet: Quiet = False,  # noqa: FBT002
+    quiet: console.Quiet = False,  # noqa: FBT002
 ) -> None:
     """Budget to quotas. With options: what if? The run's own plan stays, unless --save is given.
 
@@ -185,12 +156,12 @@ def plan(  # noqa: PLR0913 -- one parameter an option
     named = {"params": params, "max_epochs": max_epochs, "training_price": training_price}
     document = load(file)
     changed = whatif.merged(document.plan, whatif.changes(budget, unit, price, fix, named))
-    asked = _validated({**document.model_dump(), "plan": changed}, "options of plan")
+    asked = console.validated({**document.model_dump(), "plan": changed}, "options of plan")
     from tamis.pipelines import chain
     from tamis.pipelines import plan as planning
 
     if save or asked == document:
-        reporter = _reporter("quiet" if quiet else "auto")
+        reporter = console.reporter("quiet" if quiet else "auto")
         made = planning.read(chain.run(asked, stages=("pilot", "plan"), reporter=reporter))
     else:
         made = planning.draft(chain.reading(document.run), asked.plan)
@@ -216,8 +187,12 @@ def fit(
         out.print(f"{best.law.name}: {warning}", markup=False)
 
 
+app.command()(sourcing.mix)
+app.command()(sourcing.acquire)
+
+
 @app.command()
-def report(file: Run) -> None:
+def report(file: console.Run) -> None:
     """Write report.html again."""
     document = load(file)
     from tamis import report as pages
@@ -231,7 +206,7 @@ def report(file: Run) -> None:
 
 
 @app.command()
-def verify(file: Run) -> None:
+def verify(file: console.Run) -> None:
     """Check every file of a run folder: whole, fresh, aligned, and no row lost."""
     document = load(file)
     from tamis.pipelines import chain
@@ -255,7 +230,7 @@ def verify(file: Run) -> None:
 
 @app.command()
 def inspect(
-    file: Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
+    file: console.Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
 ) -> None:
     """The whole story of one row."""
     document = load(file)
@@ -267,7 +242,7 @@ def inspect(
 
 
 @app.command()
-def explain(file: Run) -> None:
+def explain(file: console.Run) -> None:
     """The resolved config, the stages, and what the run will take."""
     document = load(file)
     from tamis.pipelines import estimate
@@ -330,12 +305,12 @@ def schema() -> None:
 def demo(
     folder: Annotated[str, typer.Option(help="Where the texts go")] = "data/vader",
     file: Annotated[str, typer.Option(help="Its run file")] = "examples/sentiment.yaml",
-    style: Style = "auto",
+    style: console.Style = "auto",
 ) -> None:
     """Fetch the VADER four-domain texts and run the example on them."""
     from tamis import demo as example
 
     example.fetch(Path(folder))
-    document, reporter = load(file), _reporter(style)
+    document, reporter = load(file), console.reporter(style)
     with _interruptible():
         _everything(document, reporter=reporter)

@@ -9,10 +9,13 @@ import rich.markup
 import rich.table
 
 from tamis import errors
+from tamis.schemas import mix as mix_schema
 from tamis.schemas import plan as plan_schema
+from tamis.selectors import acquisition, wording
 from tamis.selectors import laws as laws_
-from tamis.selectors import wording
 from tamis.selectors.laws import tables
+
+_PARTS = 5  # of the target that nobody serves, told one by one
 
 
 def plan(made: plan_schema.Plan) -> rich.table.Table:
@@ -31,6 +34,71 @@ def plan(made: plan_schema.Plan) -> rich.table.Table:
         error = f"{b.predicted_error:.3f}"
         table.add_row(*sizes, ", ".join(parts), *money, error, f"{low:.3f}–{high:.3f}", up)
     return table
+
+
+def mix(found: mix_schema.Mix) -> rich.table.Table:
+    """Each stratum's distance, and the nearest mixture."""
+    table = rich.table.Table("stratum", "distance to the target", "in the nearest mixture")
+    order = np.argsort(found.costs, kind="stable")
+    for i in order:
+        name = rich.markup.escape(found.names[i])
+        table.add_row(name, f"{found.costs[i]:.4f}", f"{found.weights[i]:.0%}")
+    table.add_row("nearest mixture", f"{found.cost:.4f}", "")
+    table.add_row("the target itself", f"{found.least:.4f}", "")
+    return table
+
+
+def nearest(found: mix_schema.Mix) -> list[str]:
+    """What the table of a mixture does not say."""
+    lines = [f"no mixture is nearer than {max(found.cost - found.gap, 0):.4f} (duality gap)"]
+    for what, said in (("nearest mixture", found.nearest), ("plan", found.planned)):
+        if said is not None:
+            low, high = said.interval
+            error = f"error {said.error:.3f} [{low:.3f}, {high:.3f}]"
+            lines.append(f"{what}: predicted {error} at {found.samples:,}")
+    for part in found.unserved[:_PARTS]:
+        text = f" (e.g. '{part.example}')" if part.example else ""
+        served = f"is served by nobody: {part.share:.1%} of the target"
+        lines.append(f"your target's cluster {part.cluster}{text} {served}")
+    if len(found.unserved) > _PARTS:
+        rest = sum(p.share for p in found.unserved[_PARTS:])
+        more = len(found.unserved) - _PARTS
+        lines.append(f"and {more} more, {rest:.1%} of the target")
+    return lines
+
+
+def offers(found: acquisition.Acquisition) -> rich.table.Table:
+    """Every offer alone, the best gain per cost first."""
+    table = rich.table.Table("offer", "rows", "cost", "error", "gain", "per cost", "pilot first")
+    for o in found.offers:
+        low, high = o.interval
+        table.add_row(
+            rich.markup.escape(o.name),
+            f"{o.rows:,}",
+            f"{o.cost:,.6g}",
+            f"{o.before:.4f} → {o.after:.4f}",
+            f"{o.gain:.4f}",
+            f"{o.per_cost:.2e} [{low:.1e}, {high:.1e}]",
+            f"{o.pilot_value:.5f} of {o.pilot:,} rows",
+        )
+    return table
+
+
+def basket(found: acquisition.Acquisition) -> list[str]:
+    """The best use of the whole budget, and what more knowledge were worth."""
+    rows, shares = found.basket.rows, found.basket.shares
+    bought = [f"{int(r):,} of {n}" for n, r in zip(found.names, rows, strict=True) if r]
+    low, high = found.interval
+    if not bought:
+        return ["buy nothing: no offer lowers the expected error"]
+    trained = ", ".join(f"{n} {w:.0%}" for n, w in zip(found.names, shares, strict=True) if w)
+    gain = found.before.error - found.basket.error
+    return [
+        f"buy {', '.join(bought)}: expected error {found.before.error:.4f} → "
+        f"{found.basket.error:.4f}, gain {gain:.4f} [{low:.4f}, {high:.4f}]",
+        f"then train on {trained}",
+        f"knowing the law for sure would be worth {found.knowing:.5f} of error to this choice",
+    ]
 
 
 def law(name: str) -> type[Any]:

@@ -299,3 +299,99 @@ def test_fit_of_a_run_s_pilots_names_every_law(tamis, copied):
     assert "new mixture" in out
     assert "a[" in out
     assert "SignalNoise" not in out
+
+
+def cells(out):
+    """The rows of a printed table, by their first cell."""
+    rows = [line.split("│") for line in out.splitlines() if "│" in line]
+    return {first.strip(): [c.strip() for c in rest] for _, first, *rest in rows}
+
+
+def test_mix_tells_distances_and_the_nearest_mixture(tamis, copied):
+    code, out, _ = tamis("mix", copied)
+    assert code == 0
+    rows = cells(out)
+    cost = {name: float(row[0]) for name, row in rows.items()}
+    assert cost["the target itself"] < cost["nearest mixture"] <= min(cost["near"], cost["far"])
+    shares = [float(rows[n][1].rstrip("%")) for n in ("near", "far")]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    assert "no mixture is nearer than" in out
+    assert "nearest mixture: predicted error 0." in out
+    assert "plan: predicted error 0." in out
+    assert "at 400" in out
+    code, small, _ = tamis("mix", copied, "--budget", 100)
+    assert code == 0
+    assert "at 100" in small
+    code, _, err = tamis("mix", copied, "--budget", 123)
+    assert code == 2
+    assert "--budget 123 is not planned" in err
+
+
+def test_mix_needs_no_pilots(tamis, written):
+    file = written()
+    for stage in ("ingest", "embed"):
+        assert tamis(stage, file, "--quiet") == (0, "", "")
+    code, out, _ = tamis("mix", file)
+    assert code == 0
+    assert "the target itself" in out
+    assert "predicted" not in out
+
+
+def test_a_part_of_the_target_without_a_source_is_named(tamis, written, paragraphs, tmp_path):
+    from tests.conftest import write_jsonl
+
+    odd = [
+        {"id": f"o{i}", "text": f"{a} {b} soup with onions and butter", "label": "network"}
+        for i, (a, b) in enumerate((a, b) for a in ("carrot", "leek", "bean") for b in "abcdefgh")
+    ]
+    target = write_jsonl(tmp_path / "odd.jsonl", paragraphs["doc"][-60:] + odd)
+    file = written(target={"path": target})
+    for stage in ("ingest", "embed"):
+        assert tamis(stage, file, "--quiet") == (0, "", "")
+    code, out, _ = tamis("mix", file)
+    assert code == 0
+    named = [line for line in out.splitlines() if "is served by nobody" in line]
+    assert any("soup with onions and butter')" in line for line in named)
+
+
+def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):
+    call = ("acquire", copied, "--quiet", "--offer", "near=600", "--offer", "far=3000")
+    code, out, _ = tamis(*call, "--money", 20, "--price", "near=0.1", "--price", "far=0.1")
+    assert code == 0
+    rows = cells(out)
+    assert {"near", "far"} <= set(rows)
+    assert rows["near"][0] == "200"
+    assert rows["near"][1] == "20"
+    assert "buy " in out
+    code, out, _ = tamis(*call, "--rows", 50)
+    assert code == 0
+    rows = cells(out)
+    assert rows["far"][0] == "50"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--offer", "near=600"), "--money X or --rows N"),
+        (("--offer", "near=600", "--money", 3), "no price of near"),
+        (("--offer", "nowhere=600", "--rows", 3), "no stratum is called nowhere"),
+        (("--offer", "near", "--rows", 3), "not a name and a number each"),
+        (("--offer", "near=5", "--offer", "near=6", "--rows", 3), "or a name twice"),
+    ],
+)
+def test_an_offer_that_makes_no_sense_is_told(tamis, copied, options, told):
+    code, _, err = tamis("acquire", copied, "--quiet", *options)
+    assert code == 2
+    assert told in err
+
+
+def test_transport_competes_where_the_run_file_says_so(tamis, copied, written):
+    file = written(copied, plan={"predictor": "transport"})
+    assert tamis("plan", file, "--quiet")[0] == 0
+    plan = json.loads((copied / "plan" / "plan.json").read_text())
+    assert {"Coverage", "Rational", *(law.name for law in laws.LAWS)} == {
+        score["law"] for score in plan["laws"]
+    }
+    code, out, _ = tamis("acquire", file, "--quiet", "--offer", "far=100", "--rows", 100)
+    assert code == 0
+    assert "far" in out

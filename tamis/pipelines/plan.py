@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from tamis import artifacts, progress, seeding, storage
-from tamis.pipelines import pilot, session, strata
+from tamis.pipelines import guard, measures, pilot, session, strata
 from tamis.schemas import measurements, planning
 from tamis.schemas import plan as schema
-from tamis.selectors import allocation
+from tamis.selectors import allocation, costs, laws, projektor
+from tamis.selectors import forecast as forecast_
+from tamis.selectors.laws import cells as cells_
 
 VERSION = 4
 NAME = "plan"
@@ -25,6 +29,7 @@ def inputs(run: session.Session) -> str:
     """The digest of the plan."""
     own = run.config.plan.measurements
     part = [run.config.plan, run.config.pilot.max_fraction, run.seed, _content(own)]
+    part += guard.part(run) if run.config.plan.predictor == "transport" else []
     return run.digest(NAME, VERSION, part, ["tier", "dedup", *([] if own else [pilot.NAME])])
 
 
@@ -37,6 +42,39 @@ def read(run: session.Session) -> schema.Plan:
 def url(run: session.Session) -> str:
     """Where the plan is."""
     return storage.join(run.root, schema.FOLDER, schema.FILE)
+
+
+def forecast(run: session.Session, amount: float) -> forecast_.Forecast:
+    """What the planner believes of one budget; the strata are those of the plan, in its order.
+
+    Raises:
+      PlanError: as `plan`.
+    """
+    cells, section = read(run).strata, run.config.plan
+    return forecast_.forecast(
+        cells_.aggregate(_measured(run, section)).ordered([c.name for c in cells]),
+        amount,
+        costs.Costs.of(cells, section.terms, section.max_epochs),
+        max_fraction=run.config.pilot.max_fraction,
+        seed=run.seed,
+        competing=_competing(run, section),
+    )
+
+
+def _measured(run: session.Session, section: planning.Plan) -> pa.Table:
+    return measurements.read(section.measurements or pilot.url(run))
+
+
+def _competing(run: session.Session, section: planning.Plan) -> tuple[type[laws.Law], ...]:
+    """The laws of `plan.predictor`.
+
+    Transport joins by the two that `projektor.Predictor` averages. Its regressions know no supply
+    and need a transport problem for each of the thousands of mixtures that a plan tries.
+    """
+    if section.predictor == "laws":
+        return laws.LAWS
+    where = measures.find(run).geometry
+    return (*laws.LAWS, projektor.Coverage.over(where), laws.Rational)
 
 
 def _content(own: str) -> str:
@@ -64,7 +102,7 @@ def _planned(
     run: session.Session, section: planning.Plan, cells: Sequence[schema.Stratum]
 ) -> schema.Plan:
     return allocation.plan(
-        measurements.read(section.measurements or pilot.url(run)),
+        _measured(run, section),
         list(cells),
         section.budgets,
         terms=section.terms,
@@ -72,4 +110,5 @@ def _planned(
         max_epochs=section.max_epochs,
         mode=section.mode,
         seed=run.seed,
+        competing=_competing(run, section),
     )

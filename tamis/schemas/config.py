@@ -254,6 +254,8 @@ class Run(Part):
         self._can_plan()
         if self.check.guard and self.target is None:
             raise ValueError("check.guard needs a `target` to guard")
+        if self.plan.predictor == "transport" and self.target is None:
+            raise ValueError("plan.predictor: transport needs a `target` to be near to")
         if not self.plan.measurements:
             self._can_pilot()
         return self

@@ -58,6 +58,10 @@ class Plan(Part):
         "mixture", description="Any shares, or the published 'top k strata', as they come"
     )
     measurements: str = Field("", description="Your own runs (csv, parquet) instead of pilots")
+    predictor: Literal["laws", "transport"] = Field(
+        "laws",
+        description="transport: laws that know where the sources and the target lie compete too",
+    )
 
     @pydantic.field_validator("budgets")
     @classmethod

@@ -4,7 +4,6 @@ For every budget the laws that predict held-out pilots best are found on the pil
 use, and their expected error is minimised over the shares; then shares become whole quotas.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -68,7 +67,7 @@ def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
     market = _market(strata, terms, max_epochs)
     amounts = sorted({int(b) if float(b).is_integer() else float(b) for b in budgets})
     _check_room(market, amounts, max_epochs)
-    cells = _ordered(cells_.aggregate(measurements), [s.name for s in strata])
+    cells = cells_.aggregate(measurements).ordered([s.name for s in strata])
     forecasts = [
         forecast_.forecast(
             cells, b, market.costs, max_fraction=max_fraction, seed=seed, competing=competing
@@ -107,16 +106,6 @@ def _market(
     cost = costs.Costs.of(strata, terms, max_epochs)
     held = bounds.of(strata, terms.shares)
     return (purchase.Purchase if terms.unit == "money" else spending.Spending)(cost, held)
-
-
-def _ordered(cells: cells_.Cells, names: Sequence[str]) -> cells_.Cells:
-    order = [cells.names.index(name) for name in names]
-    return dataclasses.replace(
-        cells,
-        names=tuple(names),
-        weights=cells.weights[:, order],
-        supply=cells.supply[:, order],
-    )
 
 
 def _budget(here: planner.Planner, forecast: forecast_.Forecast) -> plan_.Budget:

@@ -52,6 +52,23 @@ class Member(NamedTuple):
     draws: tuple[laws.Law, ...]
 
 
+class Blend(NamedTuple):
+    """Laws that predict together: one opinion.
+
+    Attributes:
+      weights: Of the laws, summing to 1.
+      laws: As many.
+    """
+
+    weights: tuple[float, ...]
+    laws: tuple[laws.Law, ...]
+
+    def predict(self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike) -> Floats:
+        """Their weighted mean; arguments as of a law."""
+        pairs = zip(self.weights, self.laws, strict=True)
+        return np.sum([p * law.predict(weights, samples, supply) for p, law in pairs], axis=0)
+
+
 @dataclasses.dataclass(frozen=True)
 class Forecast:
     """Predictions for trainings of about one length.
@@ -83,14 +100,26 @@ class Forecast:
         """The measurements it was made from."""
         return self.entries[0].fit.cells
 
+    @property
+    def blends(self) -> tuple[Blend, ...]:
+        """The members together: as fitted, then each round of draws."""
+        weights = tuple(m.weight for m in self.members)
+        rounds = zip(*((m.entry.fit.law, *m.draws) for m in self.members), strict=True)
+        return tuple(Blend(weights, each) for each in rounds)
+
+    @property
+    def missed(self) -> float:
+        """Error of the members together on lengths that they had not seen."""
+        weights = np.array([m.weight for m in self.members])
+        return competition.missed([m.entry for m in self.members], weights)
+
     def predict(self, training: Training) -> Floats:
         """Predicted error: shape (...,)."""
-        return self._mean([m.entry.fit.law for m in self.members], training)
+        return self.blends[0].predict(*training)
 
     def drawn(self, training: Training) -> Floats:
         """What each draw predicts: shape (draws, ...)."""
-        rounds = zip(*(m.draws for m in self.members), strict=True)
-        return np.array([self._mean(drawn, training) for drawn in rounds])
+        return np.array([blend.predict(*training) for blend in self.blends[1:]])
 
     def expected(self, training: Training) -> Floats:
         """Predicted error averaged over what the pilots leave open: what a choice minimises.
@@ -112,18 +141,15 @@ class Forecast:
         own = np.array([m.entry.fit.law.predict(*training) for m in self.members])
         weight = np.array([m.weight for m in self.members])
         apart = np.tensordot(weight, (own - self.predict(training)) ** 2, 1)
-        missed = competition.missed([m.entry for m in self.members], weight)
         seed = self.cells.noise_at(float(np.max(training.samples)))
-        return np.sqrt(np.var(self.drawn(training), axis=0) + apart + steps * missed**2 + seed**2)
+        return np.sqrt(
+            np.var(self.drawn(training), axis=0) + apart + steps * self.missed**2 + seed**2
+        )
 
     @property
     def reach(self) -> float:
         """How many times the longest pilot its trainings are."""
         return self.samples / float(self.cells.samples.max())
-
-    def _mean(self, drawn: Sequence[laws.Law], training: Training) -> Floats:
-        pairs = zip(self.members, drawn, strict=True)
-        return np.sum([m.weight * law.predict(*training) for m, law in pairs], axis=0)
 
 
 def forecast(

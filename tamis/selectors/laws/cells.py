@@ -5,6 +5,7 @@ Fitting sees cells, so its cost does not grow with the number of seeds.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -74,6 +75,12 @@ class Cells:
         """Only the cells under a mask of shape (c,)."""
         columns = ("weights", "samples", "supply", "error", "seed_noise", "count")
         return dataclasses.replace(self, **{name: getattr(self, name)[mask] for name in columns})
+
+    def ordered(self, names: Sequence[str]) -> "Cells":
+        """The same with the strata in another order."""
+        order = [self.names.index(name) for name in names]
+        weights, supply = self.weights[:, order], self.supply[:, order]
+        return dataclasses.replace(self, names=tuple(names), weights=weights, supply=supply)
 
     def noise_at(self, samples: float) -> float:
         """Standard deviation of one run at a length: the nearest measured one, in logs."""

@@ -103,12 +103,12 @@ class Geometry:
         self, names: tuple[str, ...], weights: tuple[float, ...]
     ) -> tuple[float, NDArray[np.float64]]:
         epsilon = self.epsilon * self.unit
-        found = transport.mixture_cost(self._mixture(names), None, weights, epsilon)
+        found = transport.mixture_cost(self.mixture(names), None, weights, epsilon)
         return found.value, found.gradient
 
     @functools.lru_cache(maxsize=4)  # noqa: B019
-    def _mixture(self, names: tuple[str, ...]) -> transport.Mixture:
-        """Every source stands on all prototypes that it has rows at."""
+    def mixture(self, names: tuple[str, ...]) -> transport.Mixture:
+        """As `transport` has it: every source stands on all prototypes that it has rows at."""
         masses = self.masses(names)
         at = [np.flatnonzero(m) for m in masses]
         return transport.mixture(

@@ -1,0 +1,154 @@
+"""Where strata and target lie: their measures over prototypes, from hash samples of the rows."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tamis import clusters, errors
+from tamis.pipelines import guard, sample, session, strata
+from tamis.schemas import columns, embeddings
+from tamis.selectors import projektor
+
+_ROWS = 4_096  # of the target and of each source: a share of a hundredth is known to a sixth
+_PROTOTYPES = (
+    100  # half for the target, half for the supply, as many as the predictor was tested on
+)
+_CHARACTERS = 90
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Places:
+    """What is known of the strata without training.
+
+    Attributes:
+      names: Of the strata, in the run's order.
+      geometry: Their measures and the target's.
+      examples: Beginning of the target's text that is nearest to each prototype; empty where the
+        target has no row there, or no text was asked for.
+    """
+
+    names: tuple[str, ...]
+    geometry: projektor.Geometry
+    examples: tuple[str, ...] = ()
+
+
+def find(run: session.Session, *, texts: bool = False) -> Places:
+    """Measure every stratum; before `tier` every source.
+
+    Prototypes are fitted to the target and to the supply apart, so that a part of the target that
+    no source has is seen as such and not as the nearest thing a source has. Memory O(4096 d) for
+    each source and the target; time two passes over the uids of each.
+
+    Args:
+      run: With embeddings.
+      texts: Whether to read the target's texts, for `examples`.
+
+    Raises:
+      ConfigError: there is no target.
+      PlanError: no row of a stratum, or of the supply, is in its sample.
+    """
+    target, said = _target(run, texts=texts)
+    cells = strata.find(run) if "tier" in run.ledger["stages"] else None
+    parts = list(_parts(run, cells))
+    if not parts:
+        raise errors.PlanError("no row was accepted from any source", where=run.root)
+    supply = np.concatenate([p.x for p in parts])
+    fitted = [
+        projektor.Prototypes.fit(x, _PROTOTYPES // 2, seed=run.seed) for x in (target, supply)
+    ]
+    x = np.concatenate([f.x for f in fitted])
+    prototypes = projektor.Prototypes(x, np.zeros(len(x), np.int64))
+    names = cells.names if cells else tuple(p.source for p in parts)
+    sources = _measures(names, parts, prototypes)
+    mine = projektor.Measure.of(target, prototypes)
+    where = projektor.Geometry(sources, mine, prototypes.cost())
+    return Places(names, where, _examples(target, said, prototypes) if texts else ())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Part:
+    """The sample of a source.
+
+    Attributes:
+      source: Its name.
+      x: Shape (n, d).
+      stratum: Shape (n,), its number among the names, or -1.
+      each: Rows of the source that one of the sample stands for.
+    """
+
+    source: str
+    x: NDArray[np.float32]
+    stratum: NDArray[np.int64]
+    each: float
+
+
+def _parts(run: session.Session, cells: strata.Strata | None) -> Iterator[_Part]:
+    reads = (embeddings.EMBEDDING, *(strata.READS if cells else (columns.SOURCE,)))
+    counted, number = run.entry("ingest")["sources"], 0
+    for source in run.config.sources:
+        cut = [s for s in run.cut("supply") if s.source == source]
+        drawn = sample.rows(run, f"measure-{source}", _ROWS, reads, cut)
+        if not drawn.num_rows:
+            continue
+        (batch,) = drawn.combine_chunks().to_batches()
+        stratum = cells.of(batch) if cells else np.full(drawn.num_rows, number)
+        x = embeddings.matrix(drawn.column(embeddings.EMBEDDING))
+        yield _Part(source, x, stratum, counted[source]["accepted"] / len(x))
+        number += 1
+
+
+def _measures(
+    names: tuple[str, ...], parts: list[_Part], prototypes: projektor.Prototypes
+) -> dict[str, projektor.Measure]:
+    mass, rows = np.zeros((len(names), len(prototypes))), np.zeros(len(names), np.int64)
+    for part in parts:
+        at = clusters.assign(part.x, prototypes.x).neighbour
+        kept = part.stratum >= 0
+        np.add.at(mass, (part.stratum[kept], at[kept]), part.each)
+        rows += np.bincount(part.stratum[kept], minlength=len(names))
+    if not rows.all():
+        raise errors.PlanError(
+            f"strata {[n for n, m in zip(names, rows, strict=True) if not m]} cannot be placed",
+            why=f"none of their rows is among the {_ROWS:,} of a source that are looked at",
+            remedy="plan with fewer tiers, or without a stratum that is so small",
+        )
+    shares = mass / mass.sum(1, keepdims=True)
+    return {n: projektor.Measure(m, int(r)) for n, m, r in zip(names, shares, rows, strict=True)}
+
+
+def _target(run: session.Session, *, texts: bool) -> tuple[NDArray[np.float32], list[str]]:
+    """Vectors and texts of a sample of the target, of what may be fitted to under a guard."""
+    source, cut = run.config.target, run.cut("target")
+    if source is None or not cut:
+        raise errors.ConfigError(
+            "there is no target to be near to", remedy="add a `target` to the run file"
+        )
+    reads = (embeddings.EMBEDDING, *([columns.TEXT] if texts and source.text else []))
+    drawn: pa.Table = sample.rows(run, "measure-target", _ROWS, reads, cut)
+    half = guard.halves(run)[0]
+    if half and drawn.num_rows:
+        drawn = drawn.filter(pa.array(half.of(drawn.column(columns.UID))))
+    if not drawn.num_rows:
+        raise errors.SchemaError("no row of the target was accepted", where=run.root)
+    said = drawn.column(columns.TEXT).to_pylist() if columns.TEXT in reads else []
+    return embeddings.matrix(drawn.column(embeddings.EMBEDDING)), said
+
+
+def _examples(
+    x: NDArray[np.float32], said: list[str], prototypes: projektor.Prototypes
+) -> tuple[str, ...]:
+    if not said:
+        return ("",) * len(prototypes)
+    at = clusters.assign(x, prototypes.x)
+    order = np.lexsort((-at.cosine, at.neighbour))
+    first = np.unique(at.neighbour[order], return_index=True)
+    nearest = {int(p): said[order[i]] for p, i in zip(*first, strict=True)}
+    return tuple(_brief(nearest.get(p, "")) for p in range(len(prototypes)))
+
+
+def _brief(text: str) -> str:
+    whole = " ".join(text.split())
+    return whole if len(whole) <= _CHARACTERS else f"{whole[:_CHARACTERS]}…"

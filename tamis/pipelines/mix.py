@@ -1,0 +1,82 @@
+"""Mix: how far each stratum is from the target, and which mixture is nearest, untrained."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis import errors
+from tamis.pipelines import measures, plan, session
+from tamis.schemas import mix as schema
+from tamis.schemas import plan as plan_
+from tamis.selectors import forecast as forecast_
+from tamis.selectors import projektor, transport
+
+
+def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
+    """Measure, mix and, where there is a plan, predict.
+
+    Args:
+      run: With embeddings at least.
+      budget: Samples to predict for, one of those planned; by default the largest.
+
+    Raises:
+      ConfigError: there is no target, or the budget is not planned.
+    """
+    there = plan.NAME in run.ledger["stages"]
+    planned = planned_budget(plan.read(run), budget) if there else None
+    found = measures.find(run, texts=True)
+    where, names = found.geometry, found.names
+    itself = dataclasses.replace(where, sources={"": where.target})
+    epsilon = where.epsilon * where.unit
+    best = transport.best_mixture(where.mixture(names), None, epsilon)
+    return schema.Mix(
+        names,
+        where.distance(names, np.eye(len(names)))[0],
+        float(itself.distance([""], [1.0])[0]),
+        best.weights,
+        best.value / where.unit,
+        best.gap / where.unit,
+        planned.samples if planned else 0,
+        _predicted(run, planned, names, best.weights) if planned else None,
+        schema.Predicted(planned.predicted_error, planned.interval) if planned else None,
+        _unserved(found),
+    )
+
+
+def planned_budget(made: plan_.Plan, samples: int | None) -> plan_.Budget:
+    """The budget of a plan that has so many samples; without a number the largest.
+
+    Raises:
+      ConfigError: it is not planned.
+    """
+    by_size = {b.samples: b for b in made.budgets}
+    if samples is not None and samples not in by_size:
+        raise errors.ConfigError(
+            f"--budget {samples:,} is not planned",
+            why=f"the plan has trainings of {', '.join(f'{n:,}' for n in by_size)} samples",
+            remedy="one of these, or plan it first: `tamis plan FILE --budget N --save`",
+        )
+    return by_size[max(by_size) if samples is None else samples]
+
+
+def _predicted(
+    run: session.Session, budget: plan_.Budget, names: tuple[str, ...], weights: NDArray[np.float64]
+) -> schema.Predicted:
+    """Of a training as long as the plan's, on all rows of the strata."""
+    strata = plan.read(run).strata
+    shares = np.array([weights[names.index(s.name)] for s in strata])
+    supply = np.array([s.supply for s in strata], np.float64)
+    training = forecast_.Training(shares, np.asarray(budget.samples, np.float64), supply)
+    outlook = forecast_.Outlook([plan.forecast(run, budget.amount)])
+    return schema.Predicted(
+        float(outlook.expected(training, budget.amount)),
+        outlook.interval(training, budget.amount),
+    )
+
+
+def _unserved(found: measures.Places) -> tuple[schema.Unserved, ...]:
+    mass = found.geometry.target.mass
+    at = projektor.unserved(found.geometry, found.names)
+    ranked = sorted(at.tolist(), key=lambda z: (-mass[z], z))
+    return tuple(schema.Unserved(z, float(mass[z]), found.examples[z]) for z in ranked)
