@@ -35,7 +35,7 @@ _WORTH, _GOOD = 0.1, 0.5
 _LEAST, _FACTOR, _MOST = 1e-4, 4.0, 10.0
 _WARM, _COARSE = 20, 1e-2
 _MEMORY = 1 << 30
-_RIDGE, _TINY = 1e-13, 1e-300
+_RIDGE = 1e-13
 _LOOSE, _GRADIENTS = 1e-2, 500
 
 
@@ -198,7 +198,8 @@ def _direction(system: _System, damping: float) -> NDArray[np.float64] | None:
     Adding a constant to g changes nothing, so without damping the system is singular that way; a
     constant added to the matrix closes it, and d then has sum 0.
     """
-    diagonal = system.columns * (1 + damping + _RIDGE) + _TINY
+    # A column without mass has slack 0 and stays where it is, whatever stands there.
+    diagonal = np.where(system.columns > 0, system.columns * (1 + damping + _RIDGE), 1.0)
     if system.product is not None:
         matrix = np.negative(system.product)
         matrix[np.diag_indices(len(diagonal))] += diagonal

@@ -129,6 +129,15 @@ def test_masses_scale_and_need_not_sum_to_one(solve):
     np.testing.assert_allclose(ten.f, one.f, atol=1e-9)
 
 
+def test_columns_without_mass_change_nothing():
+    a, b, cost = problem()
+    has = b > 0
+    found = transport.sinkhorn_newton(a, b, cost, 0.05, tolerance=1e-12)
+    less = transport.sinkhorn_newton(a, b[has], cost[:, has], 0.05, tolerance=1e-12)
+    np.testing.assert_allclose(found.f, less.f, atol=1e-12)
+    np.testing.assert_allclose(found.g[has], less.g, atol=1e-12)
+
+
 @pytest.mark.parametrize("solve", SOLVERS)
 @pytest.mark.parametrize("epsilon", [1.0, 1e-4])
 def test_extremes(solve, epsilon):
