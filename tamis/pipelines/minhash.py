@@ -109,7 +109,7 @@ def _find(run: session.Session, seen: view.View) -> pa.Table:
         names=tuple(s.name for s in cut),
         scratch=scratch,
         rated=tier.rated(run, cut),
-        threshold=run.config.dedup.minhash,
+        threshold=float(run.config.dedup.minhash or 1.0),
         seed=run.seed,
     )
     storage.remove_tree(scratch)

@@ -28,7 +28,7 @@ def write(path, rows):
 
 @pytest.fixture(scope="module")
 def copied_corpus(tmp_path_factory, paragraphs):
-    """Both sources with exact copies, one row in ten, and two in five with a word or two changed."""
+    """Both sources with exact copies, and as many as two in five with a word or two changed."""
     folder, rng = tmp_path_factory.mktemp("minhash"), np.random.default_rng(3)
     for name, kind, n in (("near", "doc", 60), ("far", "comment", 180)):
         rows = paragraphs[kind][:n]
