@@ -34,9 +34,11 @@ class Twice:
         return np.zeros(self.slots, np.uint8)
 
     def add(self, state: NDArray[np.uint8], batch: pa.RecordBatch) -> NDArray[np.uint8]:
-        slot, count = np.unique(
-            self.slot(uids.from_hex(batch.column(index.UID))), return_counts=True
-        )
+        return self.seen(state, uids.from_hex(batch.column(index.UID)))
+
+    def seen(self, state: NDArray[np.uint8], names: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """The state after some names, shape (n, 2), or other hashes, shape (n, 1)."""
+        slot, count = np.unique(self.slot(names), return_counts=True)
         state = state.copy() if not state.flags.writeable else state
         state[slot] = np.minimum(state[slot] + np.minimum(count, 2), 2)
         return state

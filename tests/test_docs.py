@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 import tamis
-from tamis import cli, runfile
+from tamis import cli, runfile, scorers
 from tamis.selectors import registry
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -69,6 +69,28 @@ def test_every_selector_has_a_row():
     # The baseline has nothing to be held against; near-copies have a page of their own.
     judged = set(registry.SELECTORS) - {"uniform", "semantic_duplicates"}
     assert judged <= set(re.findall(r"`(\w+)`", measured))
+
+
+def test_every_scorer_has_a_row():
+    text = (ROOT / "docs/scorers.md").read_text(encoding="utf-8")
+    named = {
+        n
+        for row in re.findall(r"^\| (.*?) \|", text, re.MULTILINE)
+        for n in re.findall(r"\w+", row)
+    }
+    assert set(scorers.SCORERS) - {"combine"} <= named  # of which `tier.by` makes one
+
+
+@pytest.mark.parametrize("page", ["docs/scorers.md", "docs/selectors.md"])
+def test_no_row_of_a_registered_name_has_an_empty_column(page):
+    nouns = {*scorers.SCORERS, *registry.SELECTORS}
+    found = re.findall(r"^\| `(\w+)` \|(.*)\|$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    rows = [(name, cells.split(" | ")) for name, cells in found if name in nouns]
+    assert len(rows) >= 20
+    # What selectors help and hurt is told for those that were measured to do either.
+    least = {"docs/scorers.md": 3, "docs/selectors.md": 5}[page]
+    whole = [(name, cells) for name, cells in rows if len(cells) >= least]
+    assert not [name for name, cells in whole if not all(c.strip() for c in cells)]
 
 
 def test_the_exported_schema_is_the_code_s():

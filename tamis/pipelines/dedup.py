@@ -1,4 +1,4 @@
-"""Duplicates: rows with one uid, marked on every copy but the first; and near-copies (`near`).
+"""Duplicates: rows with one uid, and near-copies by their vectors (`near`) or texts (`minhash`).
 
 One fold finds the few rows that may have a twin; only these meet in a shuffle.
 """
@@ -9,11 +9,23 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, sidecars, sketch, storage
-from tamis.pipelines import coders, engine, folding, groups, ingest, near, session, view
+from tamis.pipelines import (
+    coders,
+    engine,
+    folding,
+    groups,
+    ingest,
+    minhash,
+    near,
+    session,
+    view,
+)
 from tamis.schemas import duplicates, index, shards
+from tamis.schemas import near as schema
 
 VERSION = 3
 _SKETCH = "seen-twice.npy"
@@ -40,8 +52,8 @@ def dedup(run: session.Session) -> None:
       SchemaError: one id names rows of different content, and copies are to be dropped.
     """
     section, cut = run.config.dedup, run.cut("supply")
-    alike = section.threshold is not None
-    part = [run.config.ingest.duplicates, *([section.threshold, near.digest(run)] if alike else [])]
+    alike = section.near
+    part = [run.config.ingest.duplicates, *_asked(run)]
     inputs = run.digest("dedup", VERSION, part, ["ingest"])
     folder = run.scratch("dedup")
 
@@ -50,7 +62,7 @@ def dedup(run: session.Session) -> None:
             return _exact(run, spans, duplicates.FOLDER, inputs)
         run.execute(lambda p: _exact(run, session.spans(p, cut), duplicates.EXACT, inputs))
         seen = run.view().having(duplicates.EXACT, inputs)
-        found = groups.decide(run, near.edges(run, seen), folder)
+        found = groups.decide(run, _edges(run, seen), folder)
         return spans | "group" >> beam.ParDo(groups.Write(seen, inputs, found))
 
     def summary(_: object) -> dict:
@@ -58,15 +70,44 @@ def dedup(run: session.Session) -> None:
         copies = sum(int(f[duplicates.COPIES]) for f in footers)
         if not alike:
             return {"duplicates": copies}
-        return {
-            "duplicates": copies,
-            "near": sum(int(f[duplicates.NEAR]) for f in footers),
-            **near.facts(run),
-        }
+        left = sum(int(f[duplicates.NEAR]) for f in footers)
+        return {"duplicates": copies, "near": left, **_facts(run)}
 
     folders = (*([duplicates.EXACT] if alike else []), duplicates.FOLDER)
     run.per_shard("dedup", inputs, folders, build, cut, summary, together=True)
     storage.remove_tree(folder)
+
+
+def _asked(run: session.Session) -> list:
+    """What of the near-copies shapes the sidecars."""
+    section, asked = run.config.dedup, []
+    if section.threshold is not None:
+        asked += [section.threshold, near.digest(run)]
+    if section.minhash is not None:
+        asked += [minhash.digest(run), run.inputs("embed")]  # they have the cosine of each copy
+    return asked
+
+
+def _edges(run: session.Session, seen: view.View) -> pa.Table:
+    """The pairs that make two rows one: by vectors, by texts, or by either."""
+    section, found = run.config.dedup, [schema.EDGES.empty_table()]
+    if section.threshold is not None:
+        table, least = near.edges(run, seen), pa.scalar(np.float32(section.threshold))
+        found.append(table.filter(pc.greater_equal(table[schema.COSINE], least)))
+    if section.minhash is not None:
+        found.append(minhash.edges(run, seen))
+    return pa.concat_tables(table.replace_schema_metadata() for table in found)
+
+
+def _facts(run: session.Session) -> dict:
+    """For the ledger."""
+    section, files, found = run.config.dedup, [], {}
+    if section.threshold is not None:
+        files, found = [near.place(near.digest(run))], near.facts(run)
+    if section.minhash is not None:
+        file, merged = minhash.facts(run)
+        files, found = [*files, file], {**found, "texts": merged}
+    return {**found, "files": session.digests(run.root, tuple(files))}
 
 
 def _exact(

@@ -22,6 +22,7 @@ _RATES = {
     "score": 30_000,
     "dedup": 600_000,
     "near": 4_000,
+    "minhash": 8_000,
     "tier": 500_000,
     "select": 200_000,
 }
@@ -124,6 +125,8 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     if document.dedup.threshold is not None:
         # The local runner holds a round several times over; the launcher an edge a row, at most.
         dedup += min(5 * near.ROUND_BYTES, 40 * supply * d) + 4 * k * k + 100 * supply
+    if document.dedup.minhash is not None:
+        dedup += sketch.slots_for(14 * supply) + 100 * supply + largest * 500 * 8  # words of a text
     most = max(_lengths(document, supply))
     train = min(supply, most) * d * 4 + 8 * most * 4
     held = _BASE_BYTES + _MODEL_BYTES[document.embed.backend]
@@ -143,13 +146,14 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     lengths = _lengths(document, supply)
     pilots = document.pilot.budget or design.MAX_COST
-    near_copies = document.dedup.threshold is not None
+    sought = {"near": document.dedup.threshold, "minhash": document.dedup.minhash}
+    near_copies = sum(supply / _RATES[how] for how, least in sought.items() if least is not None)
     rates = {
         "ingest": total / _RATES["ingest"],
         "embed": total / _RATES[f"embed {document.embed.backend}"],
         "cluster": supply / _RATES["cluster"],
         "score": len(document.score) * supply / _RATES["score"],
-        "dedup": supply / _RATES["dedup"] + (supply / _RATES["near"] if near_copies else 0.0),
+        "dedup": supply / _RATES["dedup"] + near_copies,
         "tier": supply / _RATES["tier"],
         "pilot": 0.0 if document.plan.measurements else pilots / _SAMPLES_PER_SECOND,
         "plan": 5.0,

@@ -42,12 +42,11 @@ class Groups:
 
 
 def decide(run: session.Session, edges: pa.Table, folder: str) -> Groups:
-    """The groups at the run's threshold. Memory of the launcher O(edges + groups d)."""
+    """The groups that some edges make. Memory of the launcher O(edges + groups d)."""
     names = tuple(s.name for s in run.cut("supply"))
-    threshold = np.float32(run.config.dedup.threshold)
-    graph = schema.graph(edges.filter(pc.greater_equal(edges[schema.COSINE], pa.scalar(threshold))))
+    graph = schema.graph(edges)
     where, hi, lo, score, count = (graph.nodes[name].to_numpy() for name in schema.NODE)
-    group = duplicate_groups.groups(near.pairs(graph), graph.nodes.num_rows, float(threshold))
+    group = duplicate_groups.groups(near.pairs(graph), graph.nodes.num_rows, -1.0)
     stands = duplicate_groups.representatives(group, score, np.stack([hi, lo], axis=1))
     rows = duplicate_groups.weights(stands, count)[stands]
     kept = np.unique(where[stands])

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, nearest, seeding, sidecars
+from tamis import artifacts, nearest, seeding, sidecars, storage
 from tamis.pipelines import coders, engine, tier, view
 from tamis.schemas import columns, duplicates, embeddings, shards, uids
 from tamis.schemas import near as schema
 from tamis.selectors import blocks, duplicate_groups, near_pairs
 
 VISITS, EDGES = "visits", "edges"  # folders of a job's scratch
-_BUCKETS = 64  # files of edges a round
+BUCKETS = 64  # files of edges a round
 _OPEN_PAIRS = 1 << 20  # pairs held before they are made a forest
 
 
@@ -46,9 +46,6 @@ class Job:
     probes: int
     seed: int
 
-    def ordinal(self, shard: shards.Shard) -> int:
-        return self.names.index(shard.name)
-
 
 class Meet(beam.PTransform):
     """Spans to files of edges: one round."""
@@ -64,7 +61,7 @@ class Meet(beam.PTransform):
             | "meet" >> beam.GroupByKey()
             | "compare" >> beam.ParDo(Compare(self._job, self._plan))
             | "gather" >> beam.GroupByKey()
-            | "keep" >> beam.ParDo(Keep(self._job, self._turn))
+            | "keep" >> beam.ParDo(Keep(self._job.scratch, self._turn))
         )
 
 
@@ -83,24 +80,8 @@ class Send(beam.DoFn):
                     yield from self._sent(rows, met)
 
     def _rows(self, shard: shards.Shard) -> pa.RecordBatch:
-        """What travels of every row of a shard; copies too, so that positions are rows."""
-        own = (columns.UID, embeddings.EMBEDDING)
-        reads = tuple(dict.fromkeys([*own, *self._job.rated.reads]))
-        count = self._job.view.table(shard.name, duplicates.EXACT, [duplicates.DUP_COUNT])
-        parts, start = [], 0
-        for _, batch in self._job.view.batches(shards.Span((shard,)), reads):
-            uid = uids.from_hex(batch.column(columns.UID))
-            row = np.arange(start, start + batch.num_rows)
-            where = schema.where(self._job.ordinal(shard), row)
-            arrays = [where, uid[:, 0], uid[:, 1], self._job.rated.scores(batch)]
-            found = [*(pa.array(a) for a in arrays), batch.column(embeddings.EMBEDDING)]
-            parts.append(
-                pa.RecordBatch.from_arrays(found, [*schema.NODE[:4], embeddings.EMBEDDING])
-            )
-            start += batch.num_rows
-        table = pa.Table.from_batches(parts)
-        counts = count[duplicates.DUP_COUNT].combine_chunks()
-        return table.append_column(schema.NODE[4], counts).combine_chunks().to_batches()[0]
+        job = self._job
+        return nodes(job.view, job.names, shard, job.rated, also=(embeddings.EMBEDDING,))
 
     def _sent(
         self, rows: pa.RecordBatch, met: pa.Table
@@ -127,6 +108,39 @@ class Send(beam.DoFn):
         for i, at in _chunks(np.flatnonzero(~member), place, int(self._plan.visitors[cell])):
             for block in self._plan.of_visitor(cell, i, self._turn):
                 yield block, False, at
+
+
+def nodes(
+    seen: view.View,
+    names: tuple[str, ...],
+    shard: shards.Shard,
+    rated: tier.Rated,
+    *,
+    also: tuple[str, ...] = (),
+) -> pa.RecordBatch:
+    """`schema.NODE` of every row of a shard; of copies too, so that places are rows.
+
+    Args:
+      seen: With the marks of exact copies.
+      names: Shards by ordinal.
+      shard: One with rows.
+      rated: The score by which of two copies one is kept.
+      also: Columns that come behind.
+    """
+    reads = tuple(dict.fromkeys([columns.UID, *also, *rated.reads]))
+    count = seen.table(shard.name, duplicates.EXACT, [duplicates.DUP_COUNT])
+    parts, start = [], 0
+    for _, batch in seen.batches(shards.Span((shard,)), reads):
+        uid = uids.from_hex(batch.column(columns.UID))
+        row = np.arange(start, start + batch.num_rows)
+        where = schema.where(names.index(shard.name), row)
+        arrays = [where, uid[:, 0], uid[:, 1], rated.scores(batch)]
+        found = [*(pa.array(a) for a in arrays), *(batch.column(name) for name in also)]
+        parts.append(pa.RecordBatch.from_arrays(found, [*schema.NODE[:4], *also]))
+        start += batch.num_rows
+    table = pa.Table.from_batches(parts)
+    counts = count[duplicates.DUP_COUNT].combine_chunks()
+    return table.append_column(schema.NODE[4], counts).combine_chunks().to_batches()[0]
 
 
 def _chunks(
@@ -163,7 +177,7 @@ class Compare(beam.DoFn):
                 rows, np.flatnonzero(left), np.flatnonzero(~left), inside=self._plan.first(name)
             )
             if len(tree.a):
-                yield name.cell % _BUCKETS, _edges(table.select(schema.NODE), tree)
+                yield name.cell % BUCKETS, edges(table.select(schema.NODE), tree)
 
     def _tree(
         self,
@@ -193,7 +207,7 @@ def _reduced(
     return [duplicate_groups.forest(near_pairs.joined(found), n)]
 
 
-def _edges(nodes: pa.Table, tree: near_pairs.Pairs) -> pa.RecordBatch:
+def edges(nodes: pa.Table, tree: near_pairs.Pairs) -> pa.RecordBatch:
     """Pairs of rows of a table as a batch of edges."""
     ends = [nodes.take(pa.array(end)).combine_chunks() for end in (tree.a, tree.b)]
     arrays = [column.combine_chunks() for end in ends for column in end.columns]
@@ -203,15 +217,15 @@ def _edges(nodes: pa.Table, tree: near_pairs.Pairs) -> pa.RecordBatch:
 class Keep(beam.DoFn):
     """The edges of some blocks to one file."""
 
-    def __init__(self, job: Job, turn: int) -> None:
-        self._job, self._turn = job, turn
+    def __init__(self, scratch: str, turn: int) -> None:
+        self._scratch, self._turn = scratch, turn
 
     def process(self, keyed: tuple[int, Iterable[pa.RecordBatch]]) -> Iterable[str]:
         with engine.carried():
             bucket, batches = keyed
             table = forest(batches)
             name = f"{self._turn:06d}-{bucket:02d}"
-            sidecars.commit(self._job.scratch, EDGES, name, table, sidecars.Stamp("", ""))
+            sidecars.commit(self._scratch, EDGES, name, table, sidecars.Stamp("", ""))
             yield name
 
 
@@ -220,13 +234,20 @@ def unit(batch: pa.RecordBatch | pa.Table) -> NDArray[np.float32]:
     return nearest.unit(embeddings.matrix(batch[embeddings.EMBEDDING])).astype(np.float32)
 
 
+def kept(scratch: str) -> pa.Table:
+    """The forest of what all rounds have kept."""
+    names = storage.listing(storage.join(scratch, EDGES), ".parquet")
+    stems = (name.removesuffix(".parquet") for name in names)
+    return forest(part for stem in stems for part in sidecars.batches(scratch, EDGES, stem))
+
+
 def forest(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     """The spanning forest of some edges, ties by uid."""
     table = pa.Table.from_batches(list(batches), schema.EDGES)
     graph = schema.graph(table)
     pairs = near_pairs.Pairs(graph.a, graph.b, graph.cosine)
     tree = duplicate_groups.forest(pairs, graph.nodes.num_rows)
-    return pa.Table.from_batches([_edges(graph.nodes, tree)])
+    return pa.Table.from_batches([edges(graph.nodes, tree)])
 
 
 coders.register()

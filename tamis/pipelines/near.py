@@ -65,7 +65,12 @@ def edges(run: session.Session, seen: view.View) -> pa.Table:
 
 def read(run: session.Session) -> pa.Table:
     """The edges of a run whose dedup stage has begun to write."""
-    with storage.open_read(storage.join(run.root, place(digest(run)))) as file:
+    return table(storage.join(run.root, place(digest(run))))
+
+
+def table(url: str) -> pa.Table:
+    """A file of edges."""
+    with storage.open_read(url) as file:
         return pq.read_table(file)
 
 
@@ -76,15 +81,14 @@ def pairs(graph: schema.Graph) -> near_pairs.Pairs:
 
 def facts(run: session.Session) -> dict:
     """For the ledger: how many rows each threshold would merge."""
-    table, section = read(run), run.config.dedup
+    found, section = read(run), run.config.dedup
     hundredths = np.arange(math.ceil(100 * section.lowest), 100) / 100
     thresholds = np.unique([section.lowest, *hundredths, section.threshold or 1.0])
-    graph = schema.graph(table)
+    graph = schema.graph(found)
     n = graph.nodes.num_rows
     swept = duplicate_groups.sweep(pairs(graph), n, thresholds)
     return {
-        "files": session.digests(run.root, (place(digest(run)),)),
-        "capped": int(table.schema.metadata[schema.CAPPED.encode()]),
+        "capped": int(found.schema.metadata[schema.CAPPED.encode()]),
         "thresholds": thresholds.tolist(),
         "merged": (n - swept.kept).tolist(),
     }
@@ -113,7 +117,7 @@ def _find(run: session.Session, seen: view.View) -> pa.Table:
     plan = blocks.blocks(members, visitors, cap=section.block_rows, shuffled=ROUND_BYTES // row)
     for turn in range(plan.rounds):
         _round(run, job, plan, turn)
-    found = meet.forest(_written(job))
+    found = meet.kept(scratch)
     storage.remove_tree(scratch)
     return found.replace_schema_metadata({schema.CAPPED: str(capped)})
 
@@ -178,8 +182,3 @@ def _alone(
     for _, batch in job.view.batches(shards.Span((shard,)), reads):
         yield np.flatnonzero(first[start : start + batch.num_rows]), batch
         start += batch.num_rows
-
-
-def _written(job: meet.Job) -> Iterator[pa.RecordBatch]:
-    for name in storage.listing(storage.join(job.scratch, meet.EDGES), ".parquet"):
-        yield from sidecars.batches(job.scratch, meet.EDGES, name.removesuffix(".parquet"))

@@ -65,20 +65,22 @@ class NearCopies:
     """Rows that are like another, where the run looked for them.
 
     Attributes:
-      threshold: The cosine it merges at.
+      threshold: The cosine it merges at, if vectors tell.
       rows: Of the supply.
       near: Those left out, exact copies not counted.
       capped: Rows that could not be compared everywhere.
       merged: Threshold and how many rows it would leave out, ascending.
       pairs: Pairs just above some thresholds, one row on either side.
+      minhash: The Jaccard similarity it merges at, if texts tell.
     """
 
-    threshold: float
+    threshold: float | None
     rows: int
     near: int
     capped: int
     merged: tuple[tuple[float, int], ...]
     pairs: tuple[Contrast, ...] = ()
+    minhash: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

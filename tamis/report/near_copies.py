@@ -1,5 +1,7 @@
 """Near-copies for a person: what every threshold would merge, and pairs to judge it by."""
 
+import dataclasses
+
 import numpy as np
 
 from tamis.pipelines import near, session
@@ -13,13 +15,16 @@ _EACH = 3  # pairs shown at a threshold
 
 def find(run: session.Session) -> facts.NearCopies | None:
     """What the dedup stage found; None where it looked for exact copies only."""
-    threshold = run.config.dedup.threshold
-    if threshold is None or "dedup" not in run.ledger["stages"]:
+    section = run.config.dedup
+    if not section.near or "dedup" not in run.ledger["stages"]:
         return None
     entry = run.entry("dedup")
     rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
+    known = facts.NearCopies(section.threshold, rows, entry["near"], 0, (), minhash=section.minhash)
+    if section.threshold is None:
+        return known
     merged = tuple(zip(entry["thresholds"], entry["merged"], strict=True))
-    return facts.NearCopies(threshold, rows, entry["near"], entry["capped"], merged, _pairs(run))
+    return dataclasses.replace(known, capped=entry["capped"], merged=merged, pairs=_pairs(run))
 
 
 def _pairs(run: session.Session) -> tuple[facts.Contrast, ...]:
@@ -54,7 +59,9 @@ def _pairs(run: session.Session) -> tuple[facts.Contrast, ...]:
 
 
 def table(known: facts.NearCopies) -> markup.Safe:
-    """Rows kept at each threshold; the run's own is marked."""
+    """Rows kept at each cosine; the run's own is marked. Nothing where only texts tell."""
+    if not known.merged:
+        return markup.Safe()
     columns = [tables.Column(t) for t in ("Cosine", "Rows merged", "Kept")]
     at = np.linspace(0, len(known.merged) - 1, min(len(known.merged), _LINES)).astype(int)
     own = [i for i, (t, _) in enumerate(known.merged) if t == known.threshold]
@@ -68,11 +75,18 @@ def table(known: facts.NearCopies) -> markup.Safe:
 
 def note(known: facts.NearCopies) -> str:
     """In words."""
+    cosine, share = f"at a cosine of {known.threshold or 0:g}", f"with {known.minhash or 0:.0%}"
+    share += " of their word 5-grams in common (MinHash)"
+    told = [cosine] * (known.threshold is not None) + [share] * (known.minhash is not None)
     said = (
-        f"{words.count(known.near)} rows are near-copies of a better one, at a cosine of "
-        f"{known.threshold:g} or by a chain of such pairs, and are left out. What other thresholds "
-        "would merge is exact too; with dedup.floor set, another one compares nothing again."
+        f"{words.count(known.near)} rows are near-copies of a better one, {', or '.join(told)}, or "
+        "by a chain of such pairs, and are left out."
     )
+    if known.merged:
+        said += (
+            " What other cosines would merge is exact too; with dedup.floor set, another one "
+            "compares nothing again."
+        )
     if known.capped:
         said += (
             f" {words.count(known.capped)} rows have more neighbouring clusters than dedup.probes "

@@ -126,10 +126,15 @@ class Tier(Part):
 
 
 class Dedup(Part):
-    """Near-copies: rows whose vectors are alike. Off until a threshold is given."""
+    """Near-copies: rows whose vectors or texts are alike. Off until one of both is asked for."""
 
     threshold: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
-        None, description="Cosine from which a row is a copy of another; none: exact copies only"
+        None, description="Cosine from which a row is a copy of another; none: vectors do not tell"
+    )
+    minhash: Annotated[float, Field(ge=0.1, le=1)] | None = Field(
+        None,
+        description="Share of their word 5-grams in common (Jaccard) from which texts are copies, "
+        "found by MinHash; none: texts do not tell",
     )
     floor: Annotated[float, Field(gt=0, le=0.9999)] | None = Field(
         None,
@@ -147,6 +152,11 @@ class Dedup(Part):
         if self.floor is not None and self.floor > (self.threshold or 0):
             raise ValueError("dedup.floor may not be above dedup.threshold")
         return self
+
+    @property
+    def near(self) -> bool:
+        """Whether any but exact copies are sought."""
+        return self.threshold is not None or self.minhash is not None
 
     @property
     def lowest(self) -> float:
@@ -246,10 +256,7 @@ class Run(Part):
             raise ValueError(
                 f"tier.by names {sorted(unscored)}, not among score: {list(self.score)}"
             )
-        if self.dedup.threshold is not None and self.ingest.duplicates == "keep":
-            raise ValueError(
-                "dedup.threshold drops near-copies, ingest.duplicates keeps exact ones"
-            )
+        self._can_dedup()
         self._can_embed()
         self._can_plan()
         if self.check.guard and self.target is None:
@@ -259,6 +266,13 @@ class Run(Part):
         if not self.plan.measurements:
             self._can_pilot()
         return self
+
+    def _can_dedup(self) -> None:
+        if self.dedup.near and self.ingest.duplicates == "keep":
+            raise ValueError("dedup drops near-copies, ingest.duplicates keeps exact ones")
+        for name, source in self.sources.items():
+            if self.dedup.minhash is not None and not source.text:
+                raise ValueError(f"dedup.minhash compares texts, and {name} names no `text`")
 
     def _can_embed(self) -> None:
         everyone = {**self.sources, **({"target": self.target} if self.target else {})}

@@ -58,6 +58,7 @@ def test_shingles_are_the_sets_of_a_plain_loop():
 def test_minhash_finds_what_its_formula_promises_and_nothing_below_the_threshold():
     pytest.importorskip("rensa")
     hit = total = expected = 0
+    bands, rows = text_duplicates.banding(0.7)
     for seed in range(6):
         values = texts(seed=seed)
         truth = brute(values, 0.7)
@@ -66,7 +67,7 @@ def test_minhash_finds_what_its_formula_promises_and_nothing_below_the_threshold
         for pair, similarity in found.items():
             assert similarity == pytest.approx(truth[pair])
         hit, total = hit + len(found), total + len(truth)
-        expected += sum(1 - (1 - s**8) ** 14 for s in truth.values())
+        expected += sum(1 - (1 - s**rows) ** bands for s in truth.values())
     assert total > 200
     assert hit == pytest.approx(expected, abs=0.05 * total)
 
@@ -104,3 +105,44 @@ def test_few_texts(values):
     pytest.importorskip("rensa")
     found = text_duplicates.minhash_pairs(pa.array(values, pa.string()), 0.8, seed=0)
     assert len(found.a) == (1 if len(values) == 2 else 0)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.65, 0.8, 0.95, 1.0])
+def test_no_longer_bands_would_propose_a_pair_at_the_threshold_as_surely(threshold):
+    bands, rows = text_duplicates.banding(threshold)
+
+    def meets(b, r):
+        return 1 - (1 - threshold**r) ** b
+
+    assert meets(bands, rows) >= text_duplicates.RECALL
+    longer = [meets(112 // r, r) for r in range(rows + 1, 113)]
+    assert max(longer, default=0) < text_duplicates.RECALL
+    assert bands * rows <= text_duplicates.ENTRIES
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_tree_joins_what_all_pairs_join(seed):
+    pytest.importorskip("rensa")
+    values = pa.array(texts(seed=seed))
+    sets, n = text_duplicates.shingles(values), len(values)
+    keys = text_duplicates.band_keys(sets, text_duplicates.banding(0.7), 1)
+    row = np.repeat(np.arange(n), keys.shape[1])
+    tree = text_duplicates.tree(keys.ravel(), row, sets, n, 0.7)
+    whole = text_duplicates.minhash_pairs(values, 0.7, seed=1)
+    same = [duplicate_groups.groups(pairs, n, 0.7).tolist() for pairs in (tree, whole)]
+    assert same[0] == same[1]
+    assert len(tree.a) == n - max(same[0]) - 1
+    assert set(as_dict(tree)) <= set(as_dict(whole))
+
+
+def test_sets_by_row_are_those_rows():
+    sets = text_duplicates.shingles(pa.array(texts()))
+    rows = np.array([7, 0, 7, 123])
+    some = sets.at(rows)
+    for i, row in enumerate(rows):
+        here = sets.hash[sets.bounds[row] : sets.bounds[row + 1]]
+        assert some.hash[some.bounds[i] : some.bounds[i + 1]].tolist() == here.tolist()
+    both = text_duplicates.joined([sets, some])
+    assert both.at(np.arange(len(sets.bounds) - 1, len(both.bounds) - 1)).hash.tolist() == (
+        some.hash.tolist()
+    )
