@@ -1,6 +1,7 @@
 """Fitted arrays and documents by path: arrays never travel inside a DoFn or a closure."""
 
 import io
+import threading
 import zipfile
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from tamis import errors, storage
 
 Document = TypeVar("Document", bound=pydantic.BaseModel)
+
+# numpy parses a header with `ast`, whose parser in CPython 3.11 counts its depth once for all
+# threads and, when two of them meet, raises SystemError (python/cpython#106905).
+_HEADER = threading.Lock()
 
 
 def write(url: str, x: NDArray) -> None:
@@ -30,8 +35,11 @@ def read(url: str) -> NDArray:
     _exists(url)
     try:
         if storage.is_local(url):
-            return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
-        return np.load(io.BytesIO(storage.read_bytes(url)), allow_pickle=False)
+            with _HEADER:
+                return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
+        body = io.BytesIO(storage.read_bytes(url))
+        with _HEADER:
+            return np.load(body, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise errors.ArtifactError(
             "artifact is damaged", where=url, why=str(error), remedy="delete it and run again"
@@ -53,7 +61,8 @@ def read_all(url: str, names: Sequence[str]) -> tuple[NDArray, ...]:
     """
     _exists(url)
     try:
-        with np.load(io.BytesIO(storage.read_bytes(url)), allow_pickle=False) as saved:
+        body = io.BytesIO(storage.read_bytes(url))
+        with _HEADER, np.load(body, allow_pickle=False) as saved:
             return tuple(saved[name] for name in names)
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise errors.ArtifactError(
