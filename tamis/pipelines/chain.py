@@ -67,7 +67,10 @@ def run(
 
 def proceed(here: session.Session, stages: tuple[str, ...] = tuple(STAGES)) -> None:
     """Run stages in an open session; a whole chain ends with the balance law."""
-    pick.stages(here)  # a selector that reads what the run has not fails now, not after hours
+    # What could only end in an error after hours ends now: a selector that reads what the run has
+    # not, a library that is missing.
+    pick.stages(here)
+    dedup.ready(here)
     for name in stages:
         STAGES[name](here)
     if stages == tuple(STAGES):

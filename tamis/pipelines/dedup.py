@@ -26,6 +26,7 @@ from tamis.pipelines import (
 )
 from tamis.schemas import duplicates, index, shards
 from tamis.schemas import near as schema
+from tamis.selectors import text_duplicates
 
 VERSION = 3
 _SKETCH = "seen-twice.npy"
@@ -40,6 +41,12 @@ _MET = pa.schema(
         pa.field("content", pa.uint64(), nullable=False),
     ]
 )
+
+
+def ready(run: session.Session) -> None:
+    """Raise a ConfigError if a library that the stage needs is missing."""
+    if run.config.dedup.minhash is not None:
+        text_duplicates.library()
 
 
 def dedup(run: session.Session) -> None:

@@ -8,6 +8,8 @@ threshold. The signatures are the rensa library's.
 """
 
 import hashlib
+import importlib
+import types
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -125,16 +127,24 @@ def _distinct(row: NDArray[np.int64], value: NDArray[np.uint64], n: int) -> Shin
     return Shingles(value[new], np.r_[0, np.cumsum(np.bincount(row[new], minlength=n))])
 
 
-def signatures(sets: Shingles, size: int, seed: int) -> NDArray[np.uint32]:
-    """MinHash signatures, shape (n, size)."""
+def library() -> types.ModuleType:
+    """Rensa.
+
+    Raises:
+      ConfigError: it is not installed.
+    """
     try:
-        import rensa
+        return importlib.import_module("rensa")
     except ImportError as error:
         raise errors.ConfigError(
             "MinHash needs rensa", why=str(error), remedy="pip install 'tamis[minhash]'"
         ) from error
+
+
+def signatures(sets: Shingles, size: int, seed: int) -> NDArray[np.uint32]:
+    """MinHash signatures, shape (n, size)."""
     named = int.from_bytes(seeding.digest(seed, "minhash")[:4], "little")
-    found = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+    found = library().RMinHash.digest_matrix_from_flat_token_hashes(
         sets.hash, sets.bounds.astype(np.uint64), size, named
     )
     return np.array(found.to_rows(), np.uint32).reshape(-1, size)

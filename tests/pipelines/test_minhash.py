@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -239,3 +240,10 @@ def test_a_source_without_text_cannot_be_asked(described, tmp_path):
 def test_copies_cannot_be_kept_and_dropped(configured, tmp_path):
     with pytest.raises(errors.ConfigError, match="dedup drops near-copies"):
         configured(tmp_path, dedup={"minhash": 0.8}, ingest={"duplicates": "keep"})
+
+
+def test_a_missing_library_is_told_before_any_stage(settled, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    with pytest.raises(errors.ConfigError, match=r"MinHash needs rensa.*\n.*tamis\[minhash\]"):
+        chain.run(settled(tmp_path / "run"), stages=STAGES)
+    assert not (tmp_path / "run" / "index").exists()
