@@ -140,11 +140,11 @@ def plan(  # noqa: PLR0913 -- one parameter an option
     file: console.Run,
     budget: whatif.Budget = "",
     unit: whatif.Unit = "",
-    params: whatif.Params = 0,
+    params: whatif.Params = None,
     price: whatif.Prices = [],  # noqa: B006 -- typer copies it
-    training_price: whatif.TrainingPrice = 0,
+    training_price: whatif.TrainingPrice = None,
     fix: whatif.Shares = [],  # noqa: B006
-    max_epochs: whatif.MaxEpochs = 0,
+    max_epochs: whatif.MaxEpochs = None,
     save: Annotated[bool, typer.Option("--save", help="Make it the run's plan")] = False,  # noqa: FBT002
     quiet: console.Quiet = False,  # noqa: FBT002
 ) -> None:
@@ -166,7 +166,8 @@ def plan(  # noqa: PLR0913 -- one parameter an option
     else:
         made = planning.draft(chain.reading(document.run), asked.plan)
     out.print(terminal.plan(made))
-    out.print("\n".join([*(b.summary for b in made.budgets), made.summary]), markup=False)
+    said = [*(b.summary for b in made.budgets), made.summary, *terminal.collect(made)]
+    out.print("\n".join(said), markup=False)
     if asked != document and not save:
         out.print("what if: the run's plan stands; --save replaces it", markup=False)
 

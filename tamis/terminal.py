@@ -27,13 +27,23 @@ def plan(made: plan_schema.Plan) -> rich.table.Table:
     for b in made.budgets:
         parts = [f"{a.stratum} {a.share:.0%} ×{a.epochs:.1f}" for a in b.allocation]
         low, high = b.interval
-        up = f"{b.runner_up.name} {b.runner_up.gap:+.3f}" if b.runner_up else ""
+        up = _runner_up(b.runner_up) if b.runner_up else ""
         sizes = [f"{b.samples:,}"]
         sizes = sizes if unit == "samples" else [wording.amount(b.amount, unit), *sizes]
         money = [f"{b.cost.total:,.2f}"] if b.cost else []
         error = f"{b.predicted_error:.3f}"
         table.add_row(*sizes, ", ".join(parts), *money, error, f"{low:.3f}–{high:.3f}", up)
     return table
+
+
+def collect(made: plan_schema.Plan) -> list[str]:
+    """What more rows would bring, budget by budget."""
+    return [wording.collect(b, made.terms.unit) for b in made.budgets if b.marginal]
+
+
+def _runner_up(other: plan_schema.Alternative) -> str:
+    low, high = other.gap_interval
+    return f"{other.name} {other.gap:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def mix(found: mix_schema.Mix) -> rich.table.Table:

@@ -12,15 +12,15 @@ Budget = Annotated[
     str, typer.Option(metavar="N,N,…", help="Other budgets than the run file's, e.g. 1e6,1e7")
 ]
 Unit = Annotated[str, typer.Option(help="Of budgets: samples, tokens, flops or money")]
-Params = Annotated[float, typer.Option(help="Of the model, for flops: 6 N a token")]
+Params = Annotated[float | None, typer.Option(help="Of the model, for flops: 6 N a token")]
 Prices = Annotated[
     list[str], typer.Option(metavar="NAME=MONEY", help="Of a unique row of a source or stratum")
 ]
-TrainingPrice = Annotated[float, typer.Option(help="Money for each sample trained")]
+TrainingPrice = Annotated[float | None, typer.Option(help="Money for each sample trained")]
 Shares = Annotated[
     list[str], typer.Option(metavar="NAME=SHARE", help="A share, or its range: news=0.1:0.5")
 ]
-MaxEpochs = Annotated[float, typer.Option(help="Never repeat a row more often")]
+MaxEpochs = Annotated[float | None, typer.Option(help="Never repeat a row more often")]
 
 
 def changes(
@@ -28,21 +28,21 @@ def changes(
     unit: str,
     prices: Sequence[str],
     shares: Sequence[str],
-    numbers: dict[str, float],
+    numbers: dict[str, float | None],
 ) -> dict[str, Any]:
-    """The changed keys; an option that is empty or 0 changes nothing.
+    """The changed keys; an option that is empty or not given changes nothing.
 
     Args:
       budget: `1e6,1e7`.
       unit: Of the budgets.
       prices: `news=0.002` each.
       shares: `news=0.3` or `news=0.1:0.5` each.
-      numbers: Values of other keys.
+      numbers: Values of other keys; 0 is a value, None is none.
 
     Raises:
       ConfigError: an option cannot be read.
     """
-    found: dict[str, Any] = {key: value for key, value in numbers.items() if value}
+    found: dict[str, Any] = {key: value for key, value in numbers.items() if value is not None}
     if unit:
         found["unit"] = unit
     if budget:

@@ -12,7 +12,7 @@ from tamis.selectors import allocation, costs, laws, projektor
 from tamis.selectors import forecast as forecast_
 from tamis.selectors.laws import cells as cells_
 
-VERSION = 4
+VERSION = 5
 NAME = "plan"
 
 

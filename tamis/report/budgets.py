@@ -75,7 +75,9 @@ def _with_error(found: check.Measured) -> markup.Safe:
 def _runner_up(budget: plan.Budget) -> markup.Safe:
     if budget.runner_up is None:
         return markup.text("–")
-    gap = markup.tag("small", f" {words.signed(budget.runner_up.gap)}")
+    low, high = budget.runner_up.gap_interval
+    doubt = f"({words.signed(low)} to {words.signed(high)})"
+    gap = markup.tag("small", f" {words.signed(budget.runner_up.gap)} {doubt}")
     return markup.join([budget.runner_up.name, gap])
 
 
@@ -138,9 +140,14 @@ def _collect(budget: plan.Budget) -> markup.Safe | None:
     if not budget.marginal:
         return None
     ranked = sorted(budget.marginal, key=lambda m: m.per_1000_rows)[:_COLLECTED]
-    parts = [f"{m.stratum} {words.signed(m.per_1000_rows)}" for m in ranked]
-    text = f"Error with 1,000 more unique rows of: {', '.join(parts)}."
+    text = f"Error with 1,000 more unique rows of: {', '.join(_worth(m) for m in ranked)}."
     return markup.tag("p", markup.tag("small", text), class_="unused")
+
+
+def _worth(found: plan.Marginal) -> str:
+    low, high = found.interval
+    doubt = f"({words.signed(low)} to {words.signed(high)})"
+    return f"{found.stratum} {words.signed(found.per_1000_rows)} {doubt}"
 
 
 def _verdict(found: check.Budget | None) -> markup.Safe | None:

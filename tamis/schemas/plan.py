@@ -17,6 +17,7 @@ WORDS_TO_TOKENS = 4 / 3  # the usual rule of thumb for English: 100 tokens are a
 Mode = Literal["mixture", "prefix"]
 Unit = Literal["samples", "tokens", "flops", "money"]
 Interval = tuple[float, float]
+OpenInterval = tuple[float | None, float | None]
 CrossingKind = Literal["chosen", "named"]
 
 
@@ -107,30 +108,45 @@ class Alternative(Document):
     Attributes:
       name: `<stratum> alone`, `equal shares`, `natural proportions`, `top <j> tiers`, `mixture`.
       predicted_error: Of training on it at this budget.
+      interval: For one training run, as that of the choice.
       gap: Its predicted error minus the chosen one's; negative if it was passed over on purpose.
+      gap_interval: Of the gap, over what the pilots leave open about the laws; the doubt that both
+        share is not in it, nor is the seed.
       allocation: In the order of the strata, without empty ones.
     """
 
     name: str
     predicted_error: float
+    interval: Interval
     gap: float
+    gap_interval: Interval
     allocation: list[Share]
 
 
 class Marginal(Document):
-    """What more unique rows of a stratum would change about the predicted error.
+    """What more unique rows of a stratum would change of the predicted error; less is better.
+
+    The budget stays. In one of money more rows are only on offer and have to be paid like the
+    others, so those of a stratum that is not bought out are worth nothing.
 
     Attributes:
       stratum: Its name.
-      per_row: Of one more row; negative is better.
+      per_row: Of one more row.
+      per_row_interval: Over what the pilots leave open about the laws.
       per_1000_rows: Of a thousand more, with the shares planned again.
-      interval: Of `per_1000_rows`, over what the pilots leave open about the law.
+      interval: Of `per_1000_rows`, likewise.
+      per_money: Of money beyond the budget, one unit of it, that buys rows of the stratum at its
+        price; null where it has none.
+      per_money_interval: Likewise.
     """
 
     stratum: str
     per_row: float
+    per_row_interval: Interval
     per_1000_rows: float
     interval: Interval
+    per_money: float | None = None
+    per_money_interval: Interval | None = None
 
 
 class Budget(Document):
@@ -206,6 +222,8 @@ class Crossing(Document):
       kind: `chosen` for the best allocation, `named` among the strategies people would try by name
         (one stratum alone, equal shares, natural proportions, prefixes).
       amount: About where, in the plan's unit.
+      interval: Budgets between which the pilots leave open which side is better, 90 % for each end;
+        null where that is beyond the frontier.
       samples: Samples trained there.
       before: Strategy below it.
       after: Strategy above it.
@@ -214,6 +232,7 @@ class Crossing(Document):
 
     kind: CrossingKind
     amount: float
+    interval: OpenInterval
     samples: int
     before: str
     after: str

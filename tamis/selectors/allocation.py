@@ -4,6 +4,7 @@ For every budget the laws that predict held-out pilots best are found on the pil
 use, and their expected error is minimised over the shares; then shares become whole quotas.
 """
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from tamis.selectors import (
     bounds,
     costs,
     crossings,
+    doubt,
     fitted,
     laws,
     marginal,
@@ -77,10 +79,19 @@ def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
     here = planner.Planner(tuple(strata), forecast_.Outlook(forecasts), market, mode, seed)
     planned = [_budget(here, f) for f in forecasts]
     _check_lengths(planned)
-    frontier = [_point(here, b) for b in _grid(amounts, terms.unit) if here.fits(b)]
-    changes = crossings.chosen(frontier, here.strategy, terms.unit)
+    standing = [here.standing(b) for b in _grid(amounts, terms.unit) if here.fits(b)]
+    frontier = [_point(here, s) for s in standing]
+    turns = crossings.chosen(
+        frontier,
+        here.strategy,
+        functools.partial(doubt.of_choice, standing, here.outlook, here.market),
+        terms.unit,
+    )
+    others = crossings.named(
+        frontier, functools.partial(doubt.of_named, standing, here.outlook), terms.unit
+    )
     return plan_.Plan(
-        summary=wording.whole(planned, changes, terms.unit),
+        summary=wording.whole(planned, turns, terms.unit),
         mode=mode,
         terms=terms,
         max_epochs=max_epochs,
@@ -89,7 +100,7 @@ def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
         chance=cells.chance,
         strata=list(strata),
         budgets=planned,
-        crossings=[*changes, *crossings.named(frontier, terms.unit)],
+        crossings=[*turns, *others],
         frontier=frontier,
         laws=[_score(f, e) for f in forecasts for e in f.entries],
         fitted=fitted.curves(forecasts[-1], strata),
@@ -117,7 +128,7 @@ def _budget(here: planner.Planner, forecast: forecast_.Forecast) -> plan_.Budget
     allocation = here.allocation(quota, rows)
     others = _others(here, known, training, error, amount)
     price = costs_of.cost(quota, rows)
-    worth = [] if unit == "money" else marginal.values(forecast, here.strata, training, here.again)
+    worth = marginal.values(forecast, here.strata, training, costs_of, here.again)
     sentence = wording.budget(amount, unit, allocation, others[0] if others else None)
     return plan_.Budget(
         samples=int(quota.sum()),
@@ -158,16 +169,17 @@ def _others(
             plan_.Alternative(
                 name=name,
                 predicted_error=value,
+                interval=here.outlook.interval(training, amount),
                 gap=value - error,
+                gap_interval=here.outlook.gap(chosen, training, amount),
                 allocation=here.allocation(quota, rows),
             )
         )
     return sorted(found, key=lambda a: a.predicted_error)
 
 
-def _point(here: planner.Planner, amount: float) -> plan_.Point:
-    others = here.candidates(amount)
-    training = here.best(amount, others)
+def _point(here: planner.Planner, standing: doubt.Standing) -> plan_.Point:
+    amount, training, others = standing
     used = np.minimum(training.supply, training.shares * training.samples)
     return plan_.Point(
         amount=amount,

@@ -14,7 +14,10 @@ _OCTAVE = 2.0
 
 
 def chosen(
-    frontier: Sequence[plan_.Point], strategy: Callable[[float], str], unit: plan_.Unit = "samples"
+    frontier: Sequence[plan_.Point],
+    strategy: Callable[[float], str],
+    unsure: Callable[[float], plan_.OpenInterval],
+    unit: plan_.Unit = "samples",
 ) -> list[plan_.Crossing]:
     """Where the name of the best allocation changes, by bisection in log budget.
 
@@ -24,6 +27,7 @@ def chosen(
     Args:
       frontier: Ascending in budget.
       strategy: Name of the best allocation at a budget.
+      unsure: Where else a crossing found at a budget may lie.
       unit: Of the budgets.
     """
     found: list[tuple[float, str, str]] = []
@@ -37,13 +41,19 @@ def chosen(
             a, b = (middle, b) if strategy(asked) == low.strategy else (a, middle)
         found.append((math.sqrt(a * b), low.strategy, high.strategy))
     return [
-        _crossing("chosen", at, names, wording.crossing(_rounded(at), unit, *names), frontier)
-        for at, *names in _merged(found)
+        _crossing("chosen", at, unsure(at), names, frontier, unit) for at, *names in _merged(found)
     ]
 
 
-def named(frontier: Sequence[plan_.Point], unit: plan_.Unit = "samples") -> list[plan_.Crossing]:
-    """Where the best of the named strategies changes: their curves cross, log-linear in between."""
+def named(
+    frontier: Sequence[plan_.Point],
+    unsure: Callable[[float, str, str], plan_.OpenInterval],
+    unit: plan_.Unit = "samples",
+) -> list[plan_.Crossing]:
+    """Where the best of the named strategies changes: their curves cross, log-linear in between.
+
+    Arguments as of `chosen`; `unsure` also takes the strategies before and after.
+    """
     found = []
     for low, high in itertools.pairwise(frontier):
         before, after = (min(p.alternatives, key=p.alternatives.__getitem__) for p in (low, high))
@@ -53,8 +63,8 @@ def named(frontier: Sequence[plan_.Point], unit: plan_.Unit = "samples") -> list
         lag = high.alternatives[before] - high.alternatives[after]
         part = lead / (lead + lag) if lead + lag > 0 else 0.5
         at = low.amount * (high.amount / low.amount) ** part
-        text = wording.named_crossing(_rounded(at), unit, before, after)
-        found.append(_crossing("named", at, [before, after], text, frontier))
+        ends = unsure(at, before, after)
+        found.append(_crossing("named", at, ends, [before, after], frontier, unit))
     return found
 
 
@@ -73,20 +83,24 @@ def _merged(found: list[tuple[float, str, str]]) -> list[tuple[float, str, str]]
 def _crossing(
     kind: plan_.CrossingKind,
     at: float,
+    ends: plan_.OpenInterval,
     names: Sequence[str],
-    text: str,
     frontier: Sequence[plan_.Point],
+    unit: plan_.Unit,
 ) -> plan_.Crossing:
     logs = np.log([[p.amount, max(p.samples, 1)] for p in frontier])
     samples = float(np.exp(np.interp(np.log(at), *logs.T)))
     before, after = names
+    low, high = (None if end is None else _rounded(end) for end in ends)
+    said = wording.crossing if kind == "chosen" else wording.named_crossing
     return plan_.Crossing(
         kind=kind,
         amount=_rounded(at),
+        interval=(low, high),
         samples=int(_rounded(samples)),
         before=before,
         after=after,
-        sentence=text,
+        sentence=said(_rounded(at), (low, high), unit, before, after),
     )
 
 

@@ -22,6 +22,7 @@ _DRAWS = 12
 _STEP = 4.0  # times the longest pilot: what a budget is planned from by default
 _ROUNDING = 1e-9  # shares of a run sum to 1 only nearly
 _REACH = float(stats.norm.ppf(0.5 + plan_.LEVEL / 2))
+_TAIL = (1 - plan_.LEVEL) / 2
 
 
 class Training(NamedTuple):
@@ -121,13 +122,17 @@ class Forecast:
         """What each draw predicts: shape (draws, ...)."""
         return np.array([blend.predict(*training) for blend in self.blends[1:]])
 
+    def every(self, training: Training) -> Floats:
+        """What the fitted laws and each draw predict: shape (1 + draws, ...)."""
+        return np.array([blend.predict(*training) for blend in self.blends])
+
     def expected(self, training: Training) -> Floats:
         """Predicted error averaged over what the pilots leave open: what a choice minimises.
 
         A choice made on the single best fit chases its noise; averaged over the draws, only what
         the pilots agree on counts, and shares whose worth is unsure are hedged.
         """
-        return np.mean([self.predict(training), *self.drawn(training)], axis=0)
+        return np.mean(self.every(training), axis=0)
 
     def deviation(self, training: Training) -> Floats:
         """Standard deviation of one training run around its prediction.
@@ -204,6 +209,21 @@ class Outlook:
         reach = _REACH * float(sum(p * f.deviation(training) for f, p in pairs))
         return max(0.0, middle - reach), middle + reach
 
+    def gap(self, training: Training, other: Training, amount: float) -> plan_.Interval:
+        """Of the error of `other` above that of `training`, for a budget.
+
+        The laws agree on most of what they get wrong, so the gap is asked of each draw. Either may
+        be several trainings along one axis: then each draw takes the best of them. Between two
+        forecasts the ends are blended, since their draws are not the same ones.
+        """
+        found = np.zeros(2)
+        for f, p in self._near(amount):
+            each = _least(f.every(other)) - _least(f.every(training))
+            middle = f.expected(other).min() - f.expected(training).min()
+            found += p * np.array(ends(each, float(middle)))
+        low, high = found.tolist()
+        return low, high
+
     def _near(self, amount: float) -> list[tuple[Forecast, float]]:
         amounts = [f.amount for f in self.forecasts]
         above = bisect.bisect_left(amounts, amount)
@@ -214,3 +234,14 @@ class Outlook:
         low, high = self.forecasts[above - 1], self.forecasts[above]
         part = float(np.log(amount / low.amount) / np.log(high.amount / low.amount))
         return [(low, 1 - part), (high, part)]
+
+
+def ends(values: Floats, middle: float) -> plan_.Interval:
+    """The 90 % of values, shape (n,), and what is told of them."""
+    low, high = np.quantile(values, [_TAIL, 1 - _TAIL]).tolist()
+    return min(low, middle), max(high, middle)
+
+
+def _least(values: Floats) -> Floats:
+    """Shape (draws,)."""
+    return values.reshape(len(values), -1).min(-1)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from tamis.schemas import plan as plan_
+from tamis.selectors import doubt, spending, strategies
 from tamis.selectors import forecast as forecast_
-from tamis.selectors import spending, strategies
 from tamis.selectors.forecast import Training
 from tamis.selectors.spending import Floats, Integers, Objective
 
@@ -65,6 +65,11 @@ class Planner:
             return min(offered, key=lambda t: float(objective(t)))
         shares = np.array([self.market.counted(t.shares) for t in offered])
         return self.market.best(objective, shares, amount, seed=self.seed)
+
+    def standing(self, amount: float) -> doubt.Standing:
+        """The best training for a budget, and those it has to be better than."""
+        known = self.candidates(amount)
+        return doubt.Standing(amount, self.best(amount, known), known)
 
     def again(self, forecast: forecast_.Forecast, near: Training, supply: Floats) -> Training:
         """The best training near another, for another supply: shape (k,)."""

@@ -36,9 +36,10 @@ def budget(
     text = f"{head} {samples} on {_listed(parts)}"
     if choice is None:
         return text
+    low, high = choice.gap_interval
     if choice.gap < 0:
         return f"{text}; {choice.name} is predicted {-choice.gap:.3f} lower, within the doubt"
-    return f"{text}; {choice.name} is predicted {choice.gap:.3f} worse"
+    return f"{text}; {choice.name} is predicted {choice.gap:.3f} worse ({low:.3f} to {high:.3f})"
 
 
 def far(forecast: forecast_.Forecast) -> str:
@@ -60,16 +61,18 @@ def predicted(error: float, interval: plan_.Interval, cost: plan_.Cost | None = 
     return f"{text}; it costs {cost.total:,.2f} ({parts})"
 
 
-def crossing(at: float, unit: plan_.Unit, before: str, after: str) -> str:
-    """`Below about 5,300 samples use mostly movie, above a mixture`, as a sentence."""
-    return f"Below about {amount(at, unit)} use {_article(before)}, above {_article(after)}."
+def crossing(at: float, ends: plan_.OpenInterval, unit: plan_.Unit, before: str, after: str) -> str:
+    """`Below about 5,300 samples (3,100 to 9,000) use mostly movie, above a mixture`, with stop."""
+    where = _about(at, ends, unit)
+    return f"Below about {where} use {_article(before)}, above {_article(after)}."
 
 
-def named_crossing(at: float, unit: plan_.Unit, before: str, after: str) -> str:
+def named_crossing(
+    at: float, ends: plan_.OpenInterval, unit: plan_.Unit, before: str, after: str
+) -> str:
     """The same for strategies known by name."""
-    return (
-        f"Of the named strategies, {before} is best below about {amount(at, unit)}, {after} above."
-    )
+    where = _about(at, ends, unit)
+    return f"Of the named strategies, {before} is best below about {where}, {after} above."
 
 
 def whole(
@@ -178,6 +181,23 @@ def _mixture(cells: cells_.Cells, row: int) -> str:
     w = cells.weights[row]
     names = [f"{p:.0%} {s}" for p, s in zip(w, cells.names, strict=True) if p > 0]
     return f"{cells.names[int(w.argmax())]} alone" if len(names) == 1 else _listed(names)
+
+
+def _about(at: float, ends: plan_.OpenInterval, unit: plan_.Unit) -> str:
+    """`5,300 samples (3,100 to 9,000)`; an end that is open is left open."""
+    low, high = (end if end is None else _bare(end, unit) for end in ends)
+    if low and high:
+        doubt = f"{low} to {high}"
+    elif low or high:
+        doubt = f"{low} or more" if low else f"{high} or less"
+    else:
+        doubt = "by these pilots, anywhere"
+    return f"{amount(at, unit)} ({doubt})"
+
+
+def _bare(budget: float, unit: plan_.Unit) -> str:
+    """An amount without its unit."""
+    return amount(budget, unit).split(" ")[0]
 
 
 def _article(strategy: str) -> str:

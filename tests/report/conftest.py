@@ -20,7 +20,12 @@ def budget(samples, error, strata, parts):
         if p
     ]
     other = plan.Alternative(
-        name=f"{strata[-1].name} alone", predicted_error=error + 0.0213, gap=0.0213, allocation=[]
+        name=f"{strata[-1].name} alone",
+        predicted_error=error + 0.0213,
+        interval=(error, error + 0.04),
+        gap=0.0213,
+        gap_interval=(0.011, 0.032),
+        allocation=[],
     )
     return plan.Budget(
         samples=samples,
@@ -34,7 +39,11 @@ def budget(samples, error, strata, parts):
         runners_up=[other],
         marginal=[
             plan.Marginal(
-                stratum=s.name, per_row=-1e-5, per_1000_rows=-0.01, interval=(-0.02, -0.005)
+                stratum=s.name,
+                per_row=-1e-5,
+                per_row_interval=(-2e-5, -5e-6),
+                per_1000_rows=-0.01,
+                interval=(-0.02, -0.005),
             )
             for s in strata
         ],
@@ -108,6 +117,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             plan.Crossing(
                 kind="chosen",
                 amount=1300,
+                interval=(900, 2100),
                 samples=1300,
                 before="movie alone",
                 after="mixture",
@@ -116,6 +126,7 @@ def made(names=("movie", "amazon"), samples=(500, 2000, 8000)):
             plan.Crossing(
                 kind="named",
                 amount=5000,
+                interval=(None, 7000),
                 samples=5000,
                 before="movie alone",
                 after="equal shares",

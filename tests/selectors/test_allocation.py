@@ -252,9 +252,11 @@ def test_a_name_that_flips_within_an_octave_is_no_crossing():
         )
         for n in (500, 800, 1200, 2000, 4000)
     ]
-    found = crossings.chosen(points, strategy)
+    found = crossings.chosen(points, strategy, lambda at: (at / 2, None))
     assert [(c.before, c.after) for c in found] == [
         ("a alone", "mostly a"),
         ("mostly a", "mixture"),
     ]
     assert found[1].samples == pytest.approx(2500, rel=0.05)
+    assert found[1].interval == (pytest.approx(1250, rel=0.05), None)
+    assert "(1,200 or more)" in found[1].sentence or "(1,300 or more)" in found[1].sentence
