@@ -56,7 +56,8 @@ def sinkhorn_newton(
     steps, damped so that each gains what it promised. Time O(n m) a pass, 1 or 2 passes a step, and
     the linear system: O(m^3) up to m = 2,048, conjugate gradients above. Memory O(n m) for the
     part of the coupling that matters, at small epsilon some entries a row; where it would be more
-    than 1 GiB, Sinkhorn's steps go on instead.
+    than 1 GiB, Sinkhorn's steps go on instead. The system is BLAS's and LAPACK's: with another
+    number of their threads the last bits of f and g differ, as they do not for `sinkhorn`.
 
     Args:
       a: Shape (n,), as for `sinkhorn`.

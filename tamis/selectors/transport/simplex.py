@@ -40,10 +40,10 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
 
     Equal masses on equally many rows go to scipy's assignment (Crouse 2016), which takes
     0.45 to 0.99 of the time of POT's network simplex (Bonneel et al. 2011) from 500 to 4,000 rows,
-    duals included; all other problems to that simplex, where POT is installed
-    (`tamis[transport]`). Without it HiGHS solves them, on a few cells at first, those near an entropic coupling, and on more until no reduced
-    cost is negative, 15 to 60 times slower (benchmarks/README.md). Time about O(n^2.5), memory
-    O(n m) float64; for 10,000 rows and more see `transport.approximate`.
+    duals included; all other problems to that simplex, where POT is installed (`tamis[transport]`).
+    Without it HiGHS solves them, on a few cells at first, those near an entropic coupling, and on
+    more until no reduced cost is negative, 15 to 60 times slower (benchmarks/README.md). Time about
+    O(n^2.5), memory O(n m) float64; for 10,000 rows and more see `transport.approximate`.
 
     Args:
       a: Shape (n,), masses; zeros are fine.
