@@ -218,6 +218,15 @@ def test_what_if_in_tokens_with_prices_and_a_fixed_source(tamis, copied):
         (["--unit", "tokens"], "--unit tokens without --budget"),
         (["--unit", "flops", "--budget", "1e9"], "needs `params`"),
         (["--unit", "money", "--budget", "9"], "needs `training_price` or `max_epochs`"),
+        (["--max-epochs", "0"], "'plan.max_epochs' may not be 0.0"),
+        (["--max-epochs", "-1"], "'plan.max_epochs' may not be -1.0"),
+        (["--params", "0"], "'plan.params' may not be 0.0"),
+        (["--training-price", "-1"], "'plan.training_price' may not be -1.0"),
+        (["--price", "near=-1"], "may not be -1.0"),
+        (
+            ["--unit", "money", "--budget", "9", "--training-price", "0"],
+            "needs `training_price` or `max_epochs`",
+        ),
     ],
 )
 def test_terms_that_cannot_be_read_are_exit_code_2(tamis, copied, options, said):

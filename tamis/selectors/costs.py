@@ -45,8 +45,10 @@ class Costs:
         """The costs of strata.
 
         Raises:
-          PlanError: a price names no stratum or source, or tokens cannot be told.
+          PlanError: a price names no stratum or source, or tokens cannot be told; a price below
+            0, or a row that may never be seen.
         """
+        _check(terms, max_epochs)
         row = np.zeros(len(strata))
         for rows, price in bounds.named(strata, terms.prices, "plan.prices"):
             row[rows] = price
@@ -109,6 +111,18 @@ def about(budget: float, terms: plan_.Terms, supply: int, max_epochs: float | No
         each *= FLOPS * (terms.params or 1)
     most = supply * (max_epochs or np.inf)
     return int(min(budget / each if each else np.inf, most))
+
+
+def _check(terms: plan_.Terms, max_epochs: float | None) -> None:
+    """Comparisons are put so that NaN fails them."""
+    for name, price in {**terms.prices, "training_price": terms.training_price}.items():
+        if not 0 <= price < np.inf:
+            raise errors.PlanError(f"a price of {price:g} for {name}", remedy="0 or more")
+    if max_epochs is not None and not max_epochs > 0:
+        raise errors.PlanError(
+            f"max_epochs {max_epochs:g} trains on nothing",
+            remedy="a positive number, or leave it out for no limit",
+        )
 
 
 def _per_sample(strata: Sequence[plan_.Stratum], terms: plan_.Terms) -> Floats:

@@ -84,7 +84,8 @@ def test_optimal_is_the_published_closed_form():
 
 
 def test_the_rounded_constants_are_those_of_the_source():
-    exact, rounded = Chinchilla.hoffmann(), Chinchilla()
+    logs = np.exp([0.5267228, 6.0073404, 6.0179186])  # the paper's TeX source
+    exact, rounded = Chinchilla(*logs.tolist(), 0.33917084, 0.2849083), Chinchilla()
     assert (round(exact.E, 2), round(exact.A, 1), round(exact.B, 1)) == (1.69, 406.4, 410.7)
     assert (round(exact.alpha, 2), round(exact.beta, 2)) == (rounded.alpha, rounded.beta)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
+from tamis import errors
 from tamis.selectors import laws
 
 POOL = 12_800_000
@@ -202,3 +203,39 @@ def test_predictions_broadcast(law):
     assert got.shape == (5, 2)
     assert law.predict([1, 0, 0], 10, [100, 200, 300]).shape == ()
     np.testing.assert_allclose(got[2, 1], law.predict([1 / 3] * 3, 20, [100, 200, 300]))
+
+
+FIVE = [
+    laws.Power((0.5, 0.4), 0.3, 0.1),
+    laws.RepetitionUtility((-0.1, -0.2), (3.0, 4.0), 1e3, 0.1),
+    laws.EffectiveData((-0.1, -0.2), (3.0, 4.0), 1e3, 0.1),
+    laws.SignalNoise((0.9, 0.5), 0.5, 1.0, 100, 1.0, 200, 0.3),
+    laws.Rational(np.array([[1.0, 0.5], [0.5, 1.0]]), 0.3, 0.1),
+]
+
+
+@pytest.mark.parametrize("law", FIVE, ids=lambda law: law.name)
+@pytest.mark.parametrize(
+    ("weights", "samples", "supply", "said"),
+    [
+        ([0.5, 0.6], 100, [10, 10], r"shares \[0.5, 0.6\] are no mixture"),
+        ([1.5, -0.5], 100, [10, 10], "are no mixture"),
+        ([[0.5, 0.5], [np.nan, 1]], 100, [10, 10], r"\[nan, 1.0\] are no mixture"),
+        ([0.2, 0.3, 0.5], 100, [10, 10, 10], "for 2 strata"),
+        (1.0, 100, [10, 10], "for 2 strata"),
+        ([0.5, 0.5], 0, [10, 10], "samples must be positive"),
+        ([0.5, 0.5], np.nan, [10, 10], "samples must be positive"),
+        ([0.5, 0.5], 100, [0, 10], "needs a supply"),
+        ([0.5, 0.5], 100, [np.nan, 10], "needs a supply"),
+    ],
+)
+def test_no_law_predicts_what_is_no_training(law, weights, samples, supply, said):
+    with pytest.raises(errors.PlanError, match=said):
+        law.predict(weights, samples, supply)
+
+
+@pytest.mark.parametrize("law", [laws.RepetitionUtility, laws.EffectiveData])
+@pytest.mark.parametrize("change", [{"b": [np.nan]}, {"tau": [0]}, {"a": -1}, {"d": np.nan}])
+def test_no_law_is_made_of_nonsense(law, change):
+    with pytest.raises(errors.ConfigError):
+        law(**{"b": [-0.1], "tau": [3], "a": 1e3, "d": 0.1, **change})

@@ -55,17 +55,6 @@ class Chinchilla:
     beta: float = 0.28
 
     @classmethod
-    def hoffmann(cls) -> Self:
-        """The digits that the paper rounds, from its TeX source."""
-        return cls(
-            float(np.exp(0.5267228)),
-            float(np.exp(6.0073404)),
-            float(np.exp(6.0179186)),
-            0.33917084,
-            0.2849083,
-        )
-
-    @classmethod
     def besiroglu(cls) -> Self:
         """Besiroglu et al. (2024), Chinchilla scaling: a replication attempt."""
         return cls(1.8172, 482.01, 2085.43, 0.3478, 0.3658)

@@ -31,12 +31,12 @@ class EffectiveData:
     normaliser: float = repetition_utility.NORMALISER
 
     def __post_init__(self) -> None:
-        repetition_utility.check(self.b, self.tau)
+        repetition_utility.check(self.b, self.tau, self.a, self.d)
 
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, m = protocol.broadcast(weights, samples, supply)
+        w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.b))
         shape = n.shape[:-1]
         w, m, n = w.reshape(-1, w.shape[-1]), m.reshape(-1, m.shape[-1]), n.reshape(-1)
         rows = [self._one(*row) for row in zip(w, n.tolist(), m, strict=True)]

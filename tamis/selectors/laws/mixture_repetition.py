@@ -75,13 +75,6 @@ class MixtureRepetition:
         size = self.C / n**self.beta
         return self.E + size + self.B * n**self.delta / data**self.alpha + self.gamma * h
 
-    def best_share(self, *, params: float, tokens: float, unique: float) -> float:
-        """The share of the target that predicts least loss, to 1e-4."""
-        h = np.linspace(0, 1, 10_001)
-        with np.errstate(divide="ignore"):
-            loss = self.predict(params=params, tokens=tokens, unique=unique, share=h)
-        return float(h[np.argmin(loss)])
-
     @classmethod
     def fit(cls, table: runs.Table) -> runs.LinearFit:
         """E, C, B, gamma by ridge regression inside L-BFGS-B over the exponents, r_1 and tau.

@@ -32,7 +32,7 @@ class Power:
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, _ = protocol.broadcast(weights, samples, supply)
+        w, n, _ = protocol.broadcast(weights, samples, supply, k=len(self.a))
         factor = np.exp(w @ np.log(np.asarray(self.a, np.float64)))
         return self.d + factor * n[..., 0] ** -self.alpha
 

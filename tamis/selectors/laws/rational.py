@@ -35,7 +35,7 @@ class Rational:
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, _ = protocol.broadcast(weights, samples, supply)
+        w, n, _ = protocol.broadcast(weights, samples, supply, k=len(self.information))
         terms = 1 / (w @ self.information.T)
         return self.d + n[..., 0] ** -self.alpha * terms.sum(-1)
 

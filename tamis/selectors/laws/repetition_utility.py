@@ -55,14 +55,14 @@ class RepetitionUtility:
     irreducible: Irreducible = "outside"
 
     def __post_init__(self) -> None:
-        check(self.b, self.tau)
+        check(self.b, self.tau, self.a, self.d)
         if self.irreducible not in ("inside", "outside"):
             raise errors.ConfigError(f"irreducible is {self.irreducible!r}: inside or outside")
 
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, m = protocol.broadcast(weights, samples, supply)
+        w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.b))
         seen = first_epoch(w, n, m) * self.a / self.normaliser
         utility = w * np.asarray(self.b, np.float64)
         fresh = np.exp((utility * np.log(seen)).sum(-1))
@@ -108,7 +108,7 @@ class RepetitionUtility:
         shortest = NORMALISER / cells.samples.min()
         scales = shortest * np.geomspace(1e-2, 1e3, 11)
         floors = cells.error.min() * np.array([0.02, 0.3, 0.6, 0.8, 0.9, 0.95])
-        w, n, m = protocol.broadcast(cells.weights, cells.samples, cells.supply)
+        w, n, m = protocol.broadcast(cells.weights, cells.samples, cells.supply, k=cells.k)
         fresh = np.log(first_epoch(w, n, m) / NORMALISER)
         found = []
         for tau in (1.0, 3.0, 8.0, 30.0):
@@ -122,12 +122,16 @@ class RepetitionUtility:
         return best
 
 
-def check(b: Sequence[float], tau: Sequence[float]) -> None:
+def check(b: Sequence[float], tau: Sequence[float], a: float, d: float) -> None:
     """Raise ConfigError unless every stratum has a utility and a positive half-life."""
     if len(b) != len(tau):
         raise errors.ConfigError(f"{len(b)} utilities b and {len(tau)} half-lives tau")
     if not all(t > 0 for t in tau):
         raise errors.ConfigError(f"half-lives {list(tau)} are not all positive")
+    if np.isnan(b).any():
+        raise errors.ConfigError(f"utilities {list(b)} are not all numbers")
+    if not (a > 0 and d >= 0):
+        raise errors.ConfigError(f"scale a {a} and irreducible error d {d}", remedy="a > 0, d >= 0")
 
 
 def first_epoch(

@@ -78,7 +78,7 @@ class SignalNoise:
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, m = protocol.broadcast(weights, samples, supply)
+        w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.alignment))
         c = np.asarray(self.alignment, np.float64)
         shared = w @ c
         beside = w * np.sqrt(1 - c**2)

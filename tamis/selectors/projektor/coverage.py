@@ -76,7 +76,7 @@ class Coverage:
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, m = protocol.broadcast(weights, samples, supply)
+        w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.names))
         rows = effective(n * w, m, self.repeats) @ self._worth()
         local = self.floor + (self.ceiling - self.floor) * protocol.logistic(-self._u(rows, n)[0])
         return local @ self.geometry.target.mass
@@ -85,7 +85,7 @@ class Coverage:
         self, weights: ArrayLike, samples: float, supply: ArrayLike
     ) -> NDArray[np.float64]:
         """Of the prediction in the weights, all of them free: shape (k,)."""
-        w, n, m = protocol.broadcast(weights, samples, supply)
+        w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.names))
         worth, seen = self._worth(), n * w
         rows = effective(seen, m, self.repeats) @ worth
         u, by_x = self._u(rows, n)

@@ -120,7 +120,7 @@ class Regression:
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
-        w, n, _ = protocol.broadcast(weights, samples, supply)
+        w, n, _ = protocol.broadcast(weights, samples, supply, k=len(self.names))
         columns = design(self.form, w, self.geometry.distance(self.names, w)[0])
         return (columns * self.coefficients(n)).sum(-1)
 
