@@ -305,13 +305,15 @@ def schema() -> None:
 @app.command()
 def demo(
     folder: Annotated[str, typer.Option(help="Where the texts go")] = "data/vader",
-    file: Annotated[str, typer.Option(help="Its run file")] = "examples/sentiment.yaml",
+    file: Annotated[str, typer.Option(help="Another run file on them")] = "",
+    quiet: console.Quiet = False,  # noqa: FBT002
     style: console.Style = "auto",
 ) -> None:
     """Fetch the VADER four-domain texts and run the example on them."""
     from tamis import demo as example
 
+    document = load(file) if file else example.document(Path(folder))
+    reporter = console.reporter("quiet" if quiet else style)
     example.fetch(Path(folder))
-    document, reporter = load(file), console.reporter(style)
     with _interruptible():
         _everything(document, reporter=reporter)

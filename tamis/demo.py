@@ -6,6 +6,7 @@ never shipped.
 """
 
 import hashlib
+import importlib.resources
 import io
 import json
 import subprocess
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tamis import errors, storage
+from tamis import errors, runfile, storage
+from tamis.schemas import config
 
 PACKAGE = "vaderSentiment==3.3.2"
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
@@ -26,13 +28,28 @@ NEUTRAL = 0.3  # a mean valence (-4..4) this near 0 is neither positive nor nega
 HELD_OUT = 3_000  # movie sentences that are the target
 SCARCE = 600  # movie sentences that may be trained on
 
+RUN_FILE = "sentiment.yaml"  # beside this module
+
 _INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_MEMBERS = {
+DOMAINS = {
     "movie": "movieReviewSnippets",
     "amazon": "amazonReviewSnippets",
     "tweets": "tweets",
     "editorials": "nytEditorialSnippets",
 }
+
+
+def document(folder: Path) -> config.Run:
+    """The demo's run file, on the texts that `fetch` writes to a folder."""
+    text = importlib.resources.files("tamis").joinpath(RUN_FILE).read_text(encoding="utf-8")
+    parsed = runfile.parse(text, RUN_FILE)
+    named = {**parsed.sources, "target": parsed.target}
+    moved = {
+        name: source.model_copy(update={"path": str(folder / f"{name}.jsonl")})
+        for name, source in named.items()
+        if source is not None
+    }
+    return parsed.model_copy(update={"target": moved.pop("target"), "sources": moved})
 
 
 def fetch(folder: Path) -> None:
@@ -41,7 +58,7 @@ def fetch(folder: Path) -> None:
     Raises:
       RunnerError: pip cannot fetch the package, or its digest is not the pinned one.
     """
-    names = [*_MEMBERS, "target"]
+    names = [*DOMAINS, "target"]
     if all((folder / f"{name}.jsonl").exists() for name in names):
         return
     texts = _texts(_sdist())
@@ -82,7 +99,7 @@ def _texts(sdist: bytes) -> dict[str, list[dict[str, str]]]:
         if inner is None:
             raise errors.RunnerError(f"{PACKAGE} holds no {_INNER}")
         with tarfile.open(fileobj=io.BytesIO(inner.read())) as archive:
-            return {name: list(_rows(archive, member)) for name, member in _MEMBERS.items()}
+            return {name: list(_rows(archive, member)) for name, member in DOMAINS.items()}
 
 
 def _rows(archive: tarfile.TarFile, member: str) -> Iterator[dict[str, str]]:

@@ -16,6 +16,9 @@ from tamis.selectors import laws as laws_
 from tamis.selectors.laws import tables
 
 _PARTS = 5  # of the target that nobody serves, told one by one
+_MANY = 1_000  # rows, so that a gain per rows is a number to read
+_SHOWN = 0.005  # a share that is not 0 %
+_LEAST = 1e-5  # of error that is told
 
 
 def plan(made: plan_schema.Plan) -> rich.table.Table:
@@ -77,37 +80,50 @@ def nearest(found: mix_schema.Mix) -> list[str]:
     return lines
 
 
-def offers(found: acquisition.Acquisition) -> rich.table.Table:
-    """Every offer alone, the best gain per cost first."""
-    table = rich.table.Table("offer", "rows", "cost", "error", "gain", "per cost", "pilot first")
+def offers(found: acquisition.Acquisition, *, priced: bool = True) -> rich.table.Table:
+    """Every offer alone, the best gain per cost first; without prices a row costs 1."""
+    cost, unit = (["cost"], 1) if priced else ([], _MANY)
+    per = "gain per cost" if priced else f"gain per {unit:,} rows"
+    table = rich.table.Table("offer", "rows", *cost, "error", "gain", per, "worth of a pilot")
     for o in found.offers:
         low, high = o.interval
         table.add_row(
             rich.markup.escape(o.name),
             f"{o.rows:,}",
-            f"{o.cost:,.6g}",
+            *([f"{o.cost:,.6g}"] if priced else []),
             f"{o.before:.4f} → {o.after:.4f}",
             f"{o.gain:.4f}",
-            f"{o.per_cost:.2e} [{low:.1e}, {high:.1e}]",
-            f"{o.pilot_value:.5f} of {o.pilot:,} rows",
+            f"{o.per_cost * unit:.3g} [{low * unit:.2g}, {high * unit:.2g}]",
+            f"{_worth(o.pilot_value)} for {o.pilot:,} rows",
         )
     return table
+
+
+def _worth(error: float) -> str:
+    return f"{error:.5f}" if error >= _LEAST else "nothing"
 
 
 def basket(found: acquisition.Acquisition) -> list[str]:
     """The best use of the whole budget, and what more knowledge were worth."""
     rows, shares = found.basket.rows, found.basket.shares
-    bought = [f"{int(r):,} of {n}" for n, r in zip(found.names, rows, strict=True) if r]
+    bought = [f"{int(r):,} rows of {n}" for n, r in zip(found.names, rows, strict=True) if r]
     low, high = found.interval
+    if not found.offers:
+        return ["buy nothing: the budget buys not one row of any offer"]
     if not bought:
         return ["buy nothing: no offer lowers the expected error"]
-    trained = ", ".join(f"{n} {w:.0%}" for n, w in zip(found.names, shares, strict=True) if w)
+    trained = ", ".join(
+        f"{n} {w:.0%}" for n, w in zip(found.names, shares, strict=True) if w >= _SHOWN
+    )
     gain = found.before.error - found.basket.error
+    known = _worth(found.knowing)
     return [
         f"buy {', '.join(bought)}: expected error {found.before.error:.4f} → "
         f"{found.basket.error:.4f}, gain {gain:.4f} [{low:.4f}, {high:.4f}]",
         f"then train on {trained}",
-        f"knowing the law for sure would be worth {found.knowing:.5f} of error to this choice",
+        "knowing the law for sure would not change this choice"
+        if known == "nothing"
+        else f"knowing the law for sure would be worth {known} of error to this choice",
     ]
 
 

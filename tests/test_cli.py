@@ -331,9 +331,10 @@ def test_mix_tells_distances_and_the_nearest_mixture(tamis, copied):
     code, small, _ = tamis("mix", copied, "--budget", 100)
     assert code == 0
     assert "at 100" in small
-    code, _, err = tamis("mix", copied, "--budget", 123)
-    assert code == 2
-    assert "--budget 123 is not planned" in err
+    for unplanned in (123, 0):
+        code, _, err = tamis("mix", copied, "--budget", unplanned)
+        assert code == 2
+        assert f"--budget {unplanned} is not planned" in err
 
 
 def test_mix_needs_no_pilots(tamis, written):
@@ -344,6 +345,9 @@ def test_mix_needs_no_pilots(tamis, written):
     assert code == 0
     assert "the target itself" in out
     assert "predicted" not in out
+    code, _, err = tamis("mix", file, "--budget", 100)
+    assert code == 2
+    assert "--budget 100: the run has no plan" in err
 
 
 def test_a_part_of_the_target_without_a_source_is_named(tamis, written, paragraphs, tmp_path):
@@ -376,6 +380,11 @@ def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):
     assert code == 0
     rows = cells(out)
     assert rows["far"][0] == "50"
+    assert "1,000 rows" in out  # of the heading
+    assert "cost" not in out
+    code, out, _ = tamis(*call, "--money", 0.01, "--price", "near=1", "--price", "far=2")
+    assert code == 0
+    assert "buy nothing: the budget buys not one row" in out
 
 
 @pytest.mark.parametrize(
@@ -384,8 +393,24 @@ def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):
         (("--offer", "near=600"), "--money X or --rows N"),
         (("--offer", "near=600", "--money", 3), "no price of near"),
         (("--offer", "nowhere=600", "--rows", 3), "no stratum is called nowhere"),
-        (("--offer", "near", "--rows", 3), "not a name and a number each"),
-        (("--offer", "near=5", "--offer", "near=6", "--rows", 3), "or a name twice"),
+        (("--offer", "naer=600", "--rows", 3), "did you mean near?"),
+        (("--offer", "near", "--rows", 3), "--offer near (not a name and a number)"),
+        (("--offer", "=7", "--rows", 3), "--offer =7 (not a name and a number)"),
+        (("--offer", "near=nan", "--rows", 3), "--offer near=nan (not a name and a number)"),
+        (("--offer", "near=0.5", "--rows", 3), "--offer near=0.5 (not a whole number of rows"),
+        (("--offer", "near=-5", "--rows", 3), "--offer near=-5 (not a whole number of rows"),
+        (("--offer", "near=inf", "--rows", 3), "--offer near=inf (not a whole number of rows"),
+        (("--offer", "near=5", "--offer", "near=6", "--rows", 3), "near is given twice"),
+        (("--offer", "near=5", "--rows", 0), "--rows 0 (not a"),
+        (("--offer", "near=5", "--money", -2, "--price", "near=1"), "--money -2 (not a number"),
+        (("--offer", "near=5", "--money", 2, "--price", "near=-1"), "--price near=-1 (not a"),
+        (("--offer", "near=5", "--rows", 2, "--price", "near=1"), "--price near=1 with --rows"),
+        (
+            ("--offer", "near=5", "--money", 2, "--price", "near=1", "--price", "far=1"),
+            "--price far=1: no rows of far are on offer",
+        ),
+        (("--offer", "near=5", "--rows", 2, "--money", 2), "both are given"),
+        (("--offer", "near=5", "--rows", 2, "--budget", 0), "--budget 0 is not planned"),
     ],
 )
 def test_an_offer_that_makes_no_sense_is_told(tamis, copied, options, told):
@@ -404,3 +429,38 @@ def test_transport_competes_where_the_run_file_says_so(tamis, copied, written):
     code, out, _ = tamis("acquire", file, "--quiet", "--offer", "far=100", "--rows", 100)
     assert code == 0
     assert "far" in out
+
+
+def test_the_demo_s_run_file_is_in_the_package(request, tmp_path):
+    from tamis import demo
+
+    shipped = runfile.load(str(request.config.rootpath / "examples" / "sentiment.yaml"))
+    assert demo.document(pathlib.Path("data/vader")) == shipped
+    elsewhere = demo.document(tmp_path)
+    assert elsewhere.target.path == str(tmp_path / "target.jsonl")
+    assert elsewhere.sources["tweets"].path == str(tmp_path / "tweets.jsonl")
+    assert elsewhere.model_copy(update={"sources": {}, "target": None}) == shipped.model_copy(
+        update={"sources": {}, "target": None}
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(("--file", "none.yaml"), "no such run file"), (("--progress", "fancy"), "one of auto")],
+)
+def test_a_demo_that_cannot_run_fetches_nothing(tamis, tmp_path, monkeypatch, options, told):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = tamis("demo", *options)
+    assert code == 2
+    assert told in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_is_quiet_when_asked(tamis, copied, written, corpus, tmp_path):
+    from tamis import demo
+
+    for name in (*demo.DOMAINS, "target"):  # they are there: nothing is fetched
+        (tmp_path / f"{name}.jsonl").write_bytes((corpus / "target.jsonl").read_bytes())
+    code, out, err = tamis("demo", "--file", written(copied), "--folder", tmp_path, "--quiet")
+    assert (code, err) == (0, "")
+    assert out.startswith("chosen")

@@ -23,25 +23,46 @@ def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
     Raises:
       ConfigError: there is no target, or the budget is not planned.
     """
-    there = plan.NAME in run.ledger["stages"]
-    planned = planned_budget(plan.read(run), budget) if there else None
+    planned = _planned(run, budget)
     found = measures.find(run, texts=True)
     where, names = found.geometry, found.names
     itself = dataclasses.replace(where, sources={"": where.target})
     epsilon = where.epsilon * where.unit
+    alone = where.distance(names, np.eye(len(names)))[0]
     best = transport.best_mixture(where.mixture(names), None, epsilon)
+    weights, cost = _no_worse(best.weights, best.value / where.unit, alone)
     return schema.Mix(
         names,
-        where.distance(names, np.eye(len(names)))[0],
+        alone,
         float(itself.distance([""], [1.0])[0]),
-        best.weights,
-        best.value / where.unit,
-        best.gap / where.unit,
+        weights,
+        cost,
+        cost - (best.value - best.gap) / where.unit,
         planned.samples if planned else 0,
-        _predicted(run, planned, names, best.weights) if planned else None,
+        _predicted(run, planned, names, weights) if planned else None,
         schema.Predicted(planned.predicted_error, planned.interval) if planned else None,
         _unserved(found),
     )
+
+
+def _planned(run: session.Session, budget: int | None) -> plan_.Budget | None:
+    if plan.NAME in run.ledger["stages"]:
+        return planned_budget(plan.read(run), budget)
+    if budget is not None:
+        raise errors.ConfigError(
+            f"--budget {budget:,}: the run has no plan",
+            why="only a plan predicts",
+            remedy="`tamis plan FILE` first, or leave it out",
+        )
+    return None
+
+
+def _no_worse(
+    weights: NDArray[np.float64], cost: float, alone: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """The mixture, or the stratum that is nearer by itself: the search ends within its gap."""
+    i = int(alone.argmin())
+    return (np.eye(len(alone))[i], float(alone[i])) if alone[i] <= cost else (weights, cost)
 
 
 def planned_budget(made: plan_.Plan, samples: int | None) -> plan_.Budget:
