@@ -71,8 +71,7 @@ def nearest(found: mix_schema.Mix) -> list[str]:
             lines.append(f"{what}: predicted {error} at {found.samples:,}")
     for part in found.unserved[:_PARTS]:
         text = f" (e.g. '{part.example}')" if part.example else ""
-        served = f"is served by nobody: {part.share:.1%} of the target"
-        lines.append(f"your target's cluster {part.cluster}{text} {served}")
+        lines.append(f"{wording.unserved(part.name, part.share)}{text}")
     if len(found.unserved) > _PARTS:
         rest = sum(p.share for p in found.unserved[_PARTS:])
         more = len(found.unserved) - _PARTS

@@ -365,6 +365,8 @@ def test_a_part_of_the_target_without_a_source_is_named(tamis, written, paragrap
     assert code == 0
     named = [line for line in out.splitlines() if "is served by nobody" in line]
     assert any("soup with onions and butter')" in line for line in named)
+    words = {"soup", "onions", "butter"}
+    assert any(words & set(line.split("'")[2].split(", ")) for line in named)
 
 
 def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import clusters, errors
+from tamis import clusters, errors, nearest
 from tamis.pipelines import guard, sample, session, strata
 from tamis.schemas import columns, embeddings
-from tamis.selectors import projektor
+from tamis.selectors import projektor, typical_words
 
 _ROWS = 4_096  # of the target and of each source: a share of a hundredth is known to a sixth
 _PROTOTYPES = (
@@ -28,11 +28,14 @@ class Places:
       geometry: Their measures and the target's.
       examples: Beginning of the target's text that is nearest to each prototype; empty where the
         target has no row there, or no text was asked for.
+      called: What the target's rows at each prototype have that the others do not: their label or
+        their typical words; empty where nothing is, or no text was asked for.
     """
 
     names: tuple[str, ...]
     geometry: projektor.Geometry
     examples: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
 
 
 def find(run: session.Session, *, texts: bool = False) -> Places:
@@ -44,13 +47,13 @@ def find(run: session.Session, *, texts: bool = False) -> Places:
 
     Args:
       run: With embeddings.
-      texts: Whether to read the target's texts, for `examples`.
+      texts: Whether to read the target's texts and labels, for `examples` and `called`.
 
     Raises:
       ConfigError: there is no target.
       PlanError: no row of a stratum, or of the supply, is in its sample.
     """
-    target, said = _target(run, texts=texts)
+    target, said, labels = _target(run, texts=texts)
     cells = strata.find(run) if "tier" in run.ledger["stages"] else None
     parts = list(_parts(run, cells))
     if not parts:
@@ -65,7 +68,12 @@ def find(run: session.Session, *, texts: bool = False) -> Places:
     sources = _measures(names, parts, prototypes)
     mine = projektor.Measure.of(target, prototypes)
     where = projektor.Geometry(sources, mine, prototypes.cost())
-    return Places(names, where, _examples(target, said, prototypes) if texts else ())
+    if not texts:
+        return Places(names, where)
+    at = clusters.assign(target, prototypes.x)
+    shown = said or [None] * len(target)
+    called = typical_words.names(shown, at.neighbour, len(prototypes), labels)
+    return Places(names, where, _examples(at, said, len(prototypes)), called)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,34 +127,36 @@ def _measures(
     return {n: projektor.Measure(m, int(r)) for n, m, r in zip(names, shares, rows, strict=True)}
 
 
-def _target(run: session.Session, *, texts: bool) -> tuple[NDArray[np.float32], list[str]]:
-    """Vectors and texts of a sample of the target, of what may be fitted to under a guard."""
+def _target(
+    run: session.Session, *, texts: bool
+) -> tuple[NDArray[np.float32], list[str], list[str | None]]:
+    """Vectors, texts and labels of a sample of the target, of what a guard lets be fitted to."""
     source, cut = run.config.target, run.cut("target")
     if source is None or not cut:
         raise errors.ConfigError(
             "there is no target to be near to", remedy="add a `target` to the run file"
         )
-    reads = (embeddings.EMBEDDING, *([columns.TEXT] if texts and source.text else []))
+    told = {columns.TEXT: source.text, columns.LABEL: source.label} if texts else {}
+    reads = (embeddings.EMBEDDING, *(column for column, named in told.items() if named))
     drawn: pa.Table = sample.rows(run, "measure-target", _ROWS, reads, cut)
     half = guard.halves(run)[0]
     if half and drawn.num_rows:
         drawn = drawn.filter(pa.array(half.of(drawn.column(columns.UID))))
     if not drawn.num_rows:
         raise errors.SchemaError("no row of the target was accepted", where=run.root)
-    said = drawn.column(columns.TEXT).to_pylist() if columns.TEXT in reads else []
-    return embeddings.matrix(drawn.column(embeddings.EMBEDDING)), said
+    said, labels = (
+        drawn.column(c).to_pylist() if c in reads else [] for c in (columns.TEXT, columns.LABEL)
+    )
+    return embeddings.matrix(drawn.column(embeddings.EMBEDDING)), said, labels
 
 
-def _examples(
-    x: NDArray[np.float32], said: list[str], prototypes: projektor.Prototypes
-) -> tuple[str, ...]:
+def _examples(at: nearest.Nearest, said: list[str], prototypes: int) -> tuple[str, ...]:
     if not said:
-        return ("",) * len(prototypes)
-    at = clusters.assign(x, prototypes.x)
+        return ("",) * prototypes
     order = np.lexsort((-at.cosine, at.neighbour))
     first = np.unique(at.neighbour[order], return_index=True)
-    nearest = {int(p): said[order[i]] for p, i in zip(*first, strict=True)}
-    return tuple(_brief(nearest.get(p, "")) for p in range(len(prototypes)))
+    found = {int(p): said[order[i]] for p, i in zip(*first, strict=True)}
+    return tuple(_brief(found.get(p, "")) for p in range(prototypes))
 
 
 def _brief(text: str) -> str:

@@ -41,7 +41,7 @@ def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
         planned.samples if planned else 0,
         _predicted(run, planned, names, weights) if planned else None,
         schema.Predicted(planned.predicted_error, planned.interval) if planned else None,
-        _unserved(found),
+        unserved(found),
     )
 
 
@@ -96,8 +96,12 @@ def _predicted(
     )
 
 
-def _unserved(found: measures.Places) -> tuple[schema.Unserved, ...]:
+def unserved(found: measures.Places) -> tuple[schema.Unserved, ...]:
+    """Clusters of the target that no stratum has rows about, the largest first."""
     mass = found.geometry.target.mass
     at = projektor.unserved(found.geometry, found.names)
     ranked = sorted(at.tolist(), key=lambda z: (-mass[z], z))
-    return tuple(schema.Unserved(z, float(mass[z]), found.examples[z]) for z in ranked)
+    return tuple(
+        schema.Unserved(z, float(mass[z]), found.examples[z], found.called[z] or str(z))
+        for z in ranked
+    )

@@ -27,11 +27,13 @@ class Unserved:
       cluster: Its number.
       share: Of the target's rows.
       example: Beginning of a text of it.
+      name: Its label or typical words; else its number.
     """
 
     cluster: int
     share: float
     example: str
+    name: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

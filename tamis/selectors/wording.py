@@ -136,6 +136,11 @@ def collect(planned: plan_.Budget, unit: plan_.Unit = "samples") -> str:
     )
 
 
+def unserved(name: str, share: float) -> str:
+    """What no source has, about which a mixture can do nothing."""
+    return f"your target's cluster '{name}' is served by nobody: {share:.1%} of the target"
+
+
 def rising(
     cells: cells_.Cells, forecasts: Sequence[forecast_.Forecast], unit: plan_.Unit = "samples"
 ) -> str:
