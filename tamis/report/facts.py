@@ -148,11 +148,15 @@ class Held:
 
     Attributes:
       title: Which trainings.
-      measured: Mean error of each setting.
+      settings: How many there were.
+      error: Root mean square of what was missed, over all of them.
+      measured: Mean error of those to draw.
       predicted: Of each.
     """
 
     title: str
+    settings: int
+    error: float
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
 

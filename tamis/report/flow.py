@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from tamis.report import facts, frame, markup, palette, scales, words
 from tamis.selectors import wording
 
-_SHOWN = 12  # clusters with a bar of their own, and those that nobody serves
+_SHOWN = 10  # clusters with a bar of their own, and those that nobody serves
 _ALONE = 6  # of the latter
-_THIN = 0.002  # of the target: a thinner stream is not drawn
+_THIN = 0.004  # of the target: a thinner stream is not drawn
 _HEIGHT, _TOP, _BAR, _GAP = 380.0, 22.0, 10.0, 9.0
 _LEFT = {"wide": 150.0, "middle": 120.0, "narrow": 74.0}
 _RIGHT = {"wide": 300.0, "middle": 230.0, "narrow": 150.0}
@@ -108,10 +108,10 @@ def _ribbon(
     ends: tuple[float, float], start: tuple[float, float], stop: tuple[float, float]
 ) -> str:
     """Two cubic curves, level at both ends."""
-    x, z = ends
+    (x, z), (a, b), (c, d) = ends, start, stop
     m = (x + z) / 2
-    upper = f"M{x:.0f},{start[0]:.1f}C{m:.0f},{start[0]:.1f} {m:.0f},{stop[0]:.1f} {z:.0f},{stop[0]:.1f}"
-    lower = f"V{stop[1]:.1f}C{m:.0f},{stop[1]:.1f} {m:.0f},{start[1]:.1f} {x:.0f},{start[1]:.1f}Z"
+    upper = f"M{x:.0f},{a:.1f}C{m:.0f},{a:.1f} {m:.0f},{c:.1f} {z:.0f},{c:.1f}"
+    lower = f"V{d:.1f}C{m:.0f},{d:.1f} {m:.0f},{b:.1f} {x:.0f},{b:.1f}Z"
     return upper + lower
 
 

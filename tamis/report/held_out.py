@@ -1,7 +1,5 @@
 """Small charts: what the transport law predicted of trainings it was fitted without."""
 
-import math
-
 from tamis.report import facts, frame, markup, panels, scales, words
 
 
@@ -35,8 +33,4 @@ def _panel(held: facts.Held, x: scales.Scale, y: scales.Scale) -> markup.Safe:
 
 def story(held: facts.Held) -> str:
     """How far it missed, in words."""
-    missed = [p - m for m, p in zip(held.measured, held.predicted, strict=True)]
-    n = len(missed)
-    root = math.sqrt(sum(v * v for v in missed) / n)
-    mean = sum(missed) / n
-    return f"Root mean square {root:.4f} over {n:,} settings, on average {words.signed(mean)}."
+    return f"Root mean square {held.error:.4f} over {held.settings:,} settings."

@@ -1,6 +1,7 @@
 """A chart of the predicted error over all mixtures of three strata."""
 
 import math
+from collections.abc import Sequence
 
 from tamis.report import facts, frame, markup, palette, words
 
@@ -60,8 +61,13 @@ def _identity() -> tuple[facts.Triple, ...]:
 
 def _level(surface: facts.Surface, level: int, left: float) -> markup.Safe:
     own = [c for c, k in zip(surface.cells, levels(surface.errors), strict=True) if k == level]
-    d = "".join(frame.path([place(p, left) for p in c], closed=True) for c in own)
+    d = "".join(_triangle([place(p, left) for p in c]) for c in own)
     return markup.tag("path", class_="level", d=d, style=_shade(level))
+
+
+def _triangle(corners: Sequence[tuple[float, float]]) -> str:
+    """Whole pixels: neighbours share their corners, and the page stays small."""
+    return f"M{' '.join(f'{x:.0f},{y:.0f}' for x, y in corners)}Z"
 
 
 def _shade(level: int) -> str:

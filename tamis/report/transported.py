@@ -7,10 +7,10 @@ from tamis.pipelines import measures, plan, session
 from tamis.report import facts
 from tamis.schemas import plan as schema
 from tamis.selectors import forecast as forecast_
-from tamis.selectors import projektor
+from tamis.selectors import laws, projektor
 
-_STEPS = 14  # of a share, from corner to corner
-_MOST = 300  # settings that are drawn of one kind, evenly over what was measured
+_STEPS = 12  # of a share, from corner to corner
+_MOST = 150  # settings that are drawn of one kind, evenly over what was measured
 
 
 def find(run: session.Session, made: schema.Plan) -> facts.Transport | None:
@@ -47,7 +47,7 @@ def clusters(
     )
 
 
-def _held(entry: forecast_.laws.Entry) -> tuple[facts.Held, ...]:
+def _held(entry: laws.Entry) -> tuple[facts.Held, ...]:
     error, samples = entry.fit.cells.error, entry.fit.cells.samples
     kinds = (
         ("The longest trainings", error[samples == samples.max()], entry.held_out),
@@ -57,12 +57,14 @@ def _held(entry: forecast_.laws.Entry) -> tuple[facts.Held, ...]:
 
 
 def thinned(title: str, measured: NDArray[np.float64], missed: NDArray[np.float64]) -> facts.Held:
-    """At most 300 of them, evenly in the order of what was measured, the ends included."""
+    """At most 150 of them, evenly in the order of what was measured, the ends included."""
     order = np.lexsort((missed, measured))
     last = len(order) - 1
     kept = order[np.unique(np.linspace(0, last, min(_MOST, len(order))).round().astype(int))]
     predicted = measured + missed
-    return facts.Held(title, tuple(measured[kept].tolist()), tuple(predicted[kept].tolist()))
+    error = float(np.sqrt(np.mean(missed**2)))
+    shown = (tuple(v[kept].tolist()) for v in (measured, predicted))
+    return facts.Held(title, len(order), error, *shown)
 
 
 def surface(
@@ -84,11 +86,11 @@ def surface(
     samples = np.full(len(middle), float(budget.samples))
     training = forecast_.Training(mixtures, samples, np.broadcast_to(supply, mixtures.shape))
     return facts.Surface(
-        strata=_triple(order),
+        strata=(int(order[0]), int(order[1]), int(order[2])),
         rest=1 - own,
         mixtures=tuple(map(_triple, middle)),
         errors=tuple(forecast.expected(training).tolist()),
-        cells=tuple(tuple(map(_triple, c)) for c in corners),
+        cells=tuple((_triple(a), _triple(b), _triple(c)) for a, b, c in corners),
         planned=_triple(weights[order] / own),
         laws=forecast.name,
     )
@@ -105,6 +107,6 @@ def cells(steps: int) -> NDArray[np.float64]:
     return np.concatenate([two, 1 - two.sum(2, keepdims=True)], 2)
 
 
-def _triple(values: NDArray) -> tuple:
+def _triple(values: NDArray[np.float64]) -> facts.Triple:
     first, second, third = values.tolist()
     return first, second, third
