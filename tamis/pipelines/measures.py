@@ -71,8 +71,8 @@ def find(run: session.Session, *, texts: bool = False) -> Places:
     if not texts:
         return Places(names, where)
     at = clusters.assign(target, prototypes.x)
-    shown = said or [None] * len(target)
-    called = typical_words.names(shown, at.neighbour, len(prototypes), labels)
+    shown, group = said or [""] * len(target), at.neighbour.astype(np.int64)
+    called = typical_words.names(shown, group, len(prototypes), labels)
     return Places(names, where, _examples(at, said, len(prototypes)), called)
 
 

@@ -6,7 +6,7 @@ import yaml
 
 from tamis import artifacts, storage
 from tamis.pipelines import check, pilot, plan, score, session, verify
-from tamis.report import examples, facts, near_copies
+from tamis.report import examples, facts, near_copies, transported
 from tamis.schemas import config, geometry, measurements
 from tamis.schemas import plan as schema
 
@@ -34,6 +34,7 @@ def gather(run: session.Session) -> facts.Facts:
         balance=tuple(verify.balance(run)),
         intake=_intake(run),
         ends=_ends(run),
+        transport=transported.find(run, made),
         geometry=_geometry(run),
         seconds=_seconds(run),
         versions=_versions(run),

@@ -8,6 +8,8 @@ from tamis.schemas import geometry as geometry_schema
 from tamis.schemas import plan as plan_schema
 from tamis.selectors import wording
 
+Triple = tuple[float, float, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
@@ -101,6 +103,82 @@ class Intake:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A part of the target, and who serves it under the plan's largest budget.
+
+    Attributes:
+      name: Its label or typical words; else the beginning of a text of it, or its number.
+      share: Of the target's rows.
+      served: One per stratum: the part of its rows that optimal transport brings from there.
+      nobody: Whether no stratum has rows about it, so that what is brought comes from afar.
+    """
+
+    name: str
+    share: float
+    served: tuple[float, ...]
+    nobody: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Surface:
+    """Predicted error over the mixtures of three strata, the others as planned.
+
+    Attributes:
+      strata: Their numbers, by what the plan takes of them.
+      rest: Share of the others.
+      mixtures: Shares of the three, summing to 1: centres of the cells of `cells`.
+      errors: Predicted at each.
+      cells: The corners of each, likewise mixtures.
+      planned: The plan's.
+      laws: Which predicted.
+    """
+
+    strata: tuple[int, int, int]
+    rest: float
+    mixtures: tuple[Triple, ...]
+    errors: tuple[float, ...]
+    cells: tuple[tuple[Triple, Triple, Triple], ...]
+    planned: Triple
+    laws: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """What the transport law predicted of trainings that it was fitted without.
+
+    Attributes:
+      title: Which trainings.
+      settings: How many there were.
+      error: Root mean square of what was missed, over all of them.
+      measured: Mean error of those to draw.
+      predicted: Of each.
+    """
+
+    title: str
+    settings: int
+    error: float
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Transport:
+    """What a plan with `predictor: transport` knows, at its largest budget.
+
+    Attributes:
+      amount: The budget.
+      clusters: All parts of the target, the largest first.
+      held: One per kind of trainings left out, none where none could be.
+      surface: None with fewer than three strata.
+    """
+
+    amount: float
+    clusters: tuple[Cluster, ...]
+    held: tuple[Held, ...] = ()
+    surface: Surface | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
     """Everything on the page.
 
@@ -115,6 +193,7 @@ class Facts:
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
       ends: Scorer of the tiers, which end of its difficulty is kept, and why.
+      transport: None unless the plan's predictor is that.
       geometry: What the rows are like; None where the clusters were made by an older version.
       seconds: Stage and how long it took, in flow order.
       versions: Package and version.
@@ -133,6 +212,7 @@ class Facts:
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
     ends: tuple[tuple[str, str, str], ...] = ()
+    transport: Transport | None = None
     geometry: geometry_schema.Geometry | None = None
     seconds: tuple[tuple[str, float], ...] = ()
     versions: tuple[tuple[str, str], ...] = ()

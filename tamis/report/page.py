@@ -7,6 +7,8 @@ from tamis.report import (
     budgets,
     curves,
     facts,
+    flow,
+    held_out,
     markup,
     near_copies,
     palette,
@@ -14,6 +16,7 @@ from tamis.report import (
     rows,
     shape,
     shares,
+    simplex,
     trust,
     utility,
     words,
@@ -29,8 +32,9 @@ def build(known: facts.Facts) -> str:
     Args:
       known: What to say. The same facts give the same bytes.
     """
-    sections = [_lead(known), _curves(known), _numbers(known), _pilots(known), _trust(known)]
-    sections += [_examples(known), _near(known), _shape(known), _rows(known), _run(known)]
+    sections = [_lead(known), _curves(known), _numbers(known), _pilots(known)]
+    sections += [_transport(known), _trust(known), _examples(known), _near(known)]
+    sections += [_shape(known), _rows(known), _run(known)]
     body = markup.tag("body", markup.tag("main", *sections), _foot())
     return f"<!DOCTYPE html>\n{markup.tag('html', _head(known), body, lang='en')}\n"
 
@@ -142,6 +146,13 @@ def _pilots(known: facts.Facts) -> markup.Safe:
     return markup.tag("section", *found) if any(found) else markup.Safe()
 
 
+def _transport(known: facts.Facts) -> markup.Safe:
+    if known.transport is None:
+        return markup.Safe()
+    drawn = [draw.figure(known, known.transport) for draw in (flow, simplex, held_out)]
+    return markup.tag("section", *drawn)
+
+
 def _trust(known: facts.Facts) -> markup.Safe:
     note = (
         "Several laws are fitted to the pilots without the longest ones, then asked to predict "
@@ -150,7 +161,7 @@ def _trust(known: facts.Facts) -> markup.Safe:
     )
     return _section(
         "Which law predicted",
-        note,
+        note + trust.places(known),
         trust.competition(known),
         trust.notes(known),
         trust.ends(known),

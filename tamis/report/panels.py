@@ -13,6 +13,11 @@ def horizontal(values: Sequence[float]) -> scales.Scale:
     return scales.logarithmic(values, _LEFT, _RIGHT)
 
 
+def across(values: Sequence[float]) -> scales.Scale:
+    """The horizontal axis of errors."""
+    return scales.linear(values, _LEFT, _RIGHT)
+
+
 def vertical(values: Sequence[float]) -> scales.Scale:
     """The upward axis."""
     return scales.linear(values, _BOTTOM, _TOP)
@@ -27,8 +32,12 @@ def figure(title: str, note: str, drawn: Sequence[markup.Safe]) -> markup.Safe:
 def panel(name: str, i: int, label: str, parts: Sequence[markup.Safe], said: str) -> markup.Safe:
     """One stratum's drawing, under its name and above a sentence."""
     head = markup.tag("h4", palette.chip(i), markup.tag("span", name))
-    drawing = frame.svg(_WIDTH, _HEIGHT, label, *parts)
-    return markup.tag("div", head, drawing, markup.tag("p", said), class_="panel")
+    return markup.tag("div", head, drawing(label, parts), markup.tag("p", said), class_="panel")
+
+
+def drawing(label: str, parts: Sequence[markup.Safe]) -> markup.Safe:
+    """The drawing of a panel alone."""
+    return frame.svg(_WIDTH, _HEIGHT, label, *parts)
 
 
 def axes(

@@ -4,7 +4,7 @@ from tamis import progress, storage
 from tamis.pipelines import check, plan, select, session
 from tamis.report import collect, page
 
-VERSION = 1
+VERSION = 2
 NAME = "report"
 FILE = "report.html"
 

@@ -29,6 +29,17 @@ def competition(known: facts.Facts) -> markup.Safe:
     return tables.table(columns, rows)
 
 
+def places(known: facts.Facts) -> str:
+    """Which of the laws know where the sources lie; nothing where none does."""
+    if known.transport is None:
+        return ""
+    return (
+        " Coverage knows where sources and target lie: how many rows of a mixture are about each "
+        "part of the target. Rational has the same form but learns from the trainings what each "
+        "source says of each part. The others know only shares, sizes and supply."
+    )
+
+
 def _score(score: plan.LawScore | None) -> object:
     if score is None or score.held_out_error is None:
         return markup.tag("em", "chosen") if score and score.chosen else "–"
