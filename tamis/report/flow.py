@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from tamis.report import facts, frame, markup, palette, scales, words
 from tamis.selectors import wording
 
-_SHOWN = 10  # clusters with a bar of their own, and those that nobody serves
+_SHOWN = 9  # clusters with a bar of their own, and those that nobody serves
 _ALONE = 6  # of the latter
 _THIN = 0.004  # of the target: a thinner stream is not drawn
 _HEIGHT, _TOP, _BAR, _GAP = 380.0, 22.0, 10.0, 9.0
-_LEFT = {"wide": 150.0, "middle": 120.0, "narrow": 74.0}
+_LEFT = {"wide": 150.0, "middle": 120.0, "narrow": 112.0}
 _RIGHT = {"wide": 300.0, "middle": 230.0, "narrow": 150.0}
 
 

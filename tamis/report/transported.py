@@ -9,7 +9,7 @@ from tamis.schemas import plan as schema
 from tamis.selectors import forecast as forecast_
 from tamis.selectors import laws, projektor
 
-_STEPS = 12  # of a share, from corner to corner
+_STEPS = 11  # of a share, from corner to corner
 _MOST = 150  # settings that are drawn of one kind, evenly over what was measured
 
 

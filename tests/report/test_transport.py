@@ -93,13 +93,18 @@ def test_points_are_thinned_but_the_error_is_of_all(moved):
     assert "0.0100 over 1,000 settings" in held_out.story(held)
 
 
+def gathered(config):
+    run = session.Session(config)
+    run.start()
+    return collect.gather(run).transport
+
+
 def test_a_run_by_transport_is_gathered(copied, configured):
-    config = configured(copied, plan={"predictor": "transport"})
-    found = collect.gather(session.Session(config)).transport
+    found = gathered(configured(copied, plan={"predictor": "transport"}))
     assert sum(c.share for c in found.clusters) == pytest.approx(1)
     for c in found.clusters:
         assert sum(c.served) == pytest.approx(1)
     assert {h.title for h in found.held} <= {"The longest trainings", "Mixtures left out"}
     assert found.held
     assert found.surface is None  # two strata
-    assert collect.gather(session.Session(configured(copied))).transport is None
+    assert gathered(configured(copied)) is None
