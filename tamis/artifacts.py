@@ -15,8 +15,9 @@ from tamis import errors, storage
 Document = TypeVar("Document", bound=pydantic.BaseModel)
 
 # numpy parses a header with `ast`, whose parser in CPython 3.11 counts its depth once for all
-# threads and, when two of them meet, raises SystemError (python/cpython#106905).
-_HEADER = threading.Lock()
+# threads and, when two of them meet, raises SystemError (python/cpython#106905). Whoever reads a
+# header on a worker holds this.
+HEADER = threading.Lock()
 
 
 def write(url: str, x: NDArray) -> None:
@@ -35,10 +36,10 @@ def read(url: str) -> NDArray:
     _exists(url)
     try:
         if storage.is_local(url):
-            with _HEADER:
+            with HEADER:
                 return np.load(storage.filesystem(url)[1], mmap_mode="r", allow_pickle=False)
         body = io.BytesIO(storage.read_bytes(url))
-        with _HEADER:
+        with HEADER:
             return np.load(body, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise errors.ArtifactError(
@@ -62,7 +63,7 @@ def read_all(url: str, names: Sequence[str]) -> tuple[NDArray, ...]:
     _exists(url)
     try:
         body = io.BytesIO(storage.read_bytes(url))
-        with _HEADER, np.load(body, allow_pickle=False) as saved:
+        with HEADER, np.load(body, allow_pickle=False) as saved:
             return tuple(saved[name] for name in names)
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise errors.ArtifactError(

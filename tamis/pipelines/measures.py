@@ -13,9 +13,8 @@ from tamis.schemas import columns, embeddings
 from tamis.selectors import projektor, typical_words
 
 _ROWS = 4_096  # of the target and of each source: a share of a hundredth is known to a sixth
-_PROTOTYPES = (
-    100  # half for the target, half for the supply, as many as the predictor was tested on
-)
+# Half for the target, half for the supply; as many as the predictor was tested on.
+_PROTOTYPES = 100
 _CHARACTERS = 90
 
 

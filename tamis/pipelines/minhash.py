@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import artifacts, sidecars, sketch, storage
-from tamis.pipelines import coders, engine, meet, near, score, session, tier, view
-from tamis.schemas import columns, config, duplicates, shards
+from tamis import artifacts, sketch, storage
+from tamis.pipelines import coders, engine, meet, near, session, tier, view
+from tamis.schemas import columns, duplicates, shards
 from tamis.schemas import near as schema
 from tamis.selectors import text_duplicates
 
@@ -71,8 +71,7 @@ class Job:
 def digest(run: session.Session) -> str:
     """What the edges are made from."""
     part = [run.config.dedup.minhash, run.config.tier.by, run.seed]
-    scored = [score.stage(name) for name in config.scorers(run.config.tier.by)]
-    return run.digest("minhash", VERSION, part, ["ingest", *scored])
+    return run.digest("minhash", VERSION, part, ["ingest", *tier.scored(run)])
 
 
 def place(inputs: str) -> str:
@@ -90,16 +89,13 @@ def edges(run: session.Session, seen: view.View) -> pa.Table:
       run: The session.
       seen: A view with the marks of exact copies.
     """
-    url = storage.join(run.root, place(digest(run)))
-    if not storage.exists(url):
-        storage.write_atomic(url, sidecars.encode(_find(run, seen), {}))
-    return near.table(url)
+    return near.once(run, place(digest(run)), lambda: _find(run, seen))
 
 
 def facts(run: session.Session) -> tuple[str, int]:
     """For the ledger: the file of edges, and how many rows they alone would merge."""
     file = place(digest(run))
-    return file, near.table(storage.join(run.root, file)).num_rows
+    return file, near.table(run, file).num_rows
 
 
 def _find(run: session.Session, seen: view.View) -> pa.Table:

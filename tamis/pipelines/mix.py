@@ -39,7 +39,7 @@ def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
         cost,
         cost - (best.value - best.gap) / where.unit,
         planned.samples if planned else 0,
-        _predicted(run, planned, names, weights) if planned else None,
+        _predicted(run, planned, found, weights) if planned else None,
         schema.Predicted(planned.predicted_error, planned.interval) if planned else None,
         unserved(found),
     )
@@ -82,14 +82,14 @@ def planned_budget(made: plan_.Plan, samples: int | None) -> plan_.Budget:
 
 
 def _predicted(
-    run: session.Session, budget: plan_.Budget, names: tuple[str, ...], weights: NDArray[np.float64]
+    run: session.Session, budget: plan_.Budget, found: measures.Places, weights: NDArray[np.float64]
 ) -> schema.Predicted:
     """Of a training as long as the plan's, on all rows of the strata."""
     strata = plan.read(run).strata
-    shares = np.array([weights[names.index(s.name)] for s in strata])
+    shares = np.array([weights[found.names.index(s.name)] for s in strata])
     supply = np.array([s.supply for s in strata], np.float64)
     training = forecast_.Training(shares, np.asarray(budget.samples, np.float64), supply)
-    outlook = forecast_.Outlook([plan.forecast(run, budget.amount)])
+    outlook = forecast_.Outlook([plan.forecast(run, budget.amount, found.geometry)])
     return schema.Predicted(
         float(outlook.expected(training, budget.amount)),
         outlook.interval(training, budget.amount),

@@ -6,7 +6,7 @@ has a better one: `near/edges-<digest>.parquet`, from which every threshold can 
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tamis import artifacts, sidecars, storage
-from tamis.pipelines import engine, meet, score, session, tier, view
-from tamis.schemas import clusters, config, duplicates, embeddings, shards
+from tamis.pipelines import engine, meet, session, tier, view
+from tamis.schemas import clusters, duplicates, embeddings, shards
 from tamis.schemas import near as schema
 from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
 
@@ -39,8 +39,7 @@ def digest(run: session.Session) -> str:
     """What the edges are made from: not the threshold, so another one finds them again."""
     section = run.config.dedup
     part = [section.lowest, section.probes, section.block_rows, run.config.tier.by, run.seed]
-    scored = [score.stage(name) for name in config.scorers(run.config.tier.by)]
-    return run.digest("near", VERSION, part, ["ingest", "embed", "cluster", *scored])
+    return run.digest("near", VERSION, part, ["ingest", "embed", "cluster", *tier.scored(run)])
 
 
 def place(inputs: str) -> str:
@@ -57,21 +56,26 @@ def edges(run: session.Session, seen: view.View) -> pa.Table:
       run: The session.
       seen: A view with the marks of exact copies.
     """
-    url = storage.join(run.root, place(digest(run)))
+    return once(run, place(digest(run)), lambda: _find(run, seen))
+
+
+def once(run: session.Session, file: str, find: Callable[[], pa.Table]) -> pa.Table:
+    """The edges of a file in the run folder, found if it is not there."""
+    url = storage.join(run.root, file)
     if not storage.exists(url):
-        storage.write_atomic(url, sidecars.encode(_find(run, seen), {}))
-    return read(run)
+        storage.write_atomic(url, sidecars.encode(find(), {}))
+    return table(run, file)
 
 
 def read(run: session.Session) -> pa.Table:
     """The edges of a run whose dedup stage has begun to write."""
-    return table(storage.join(run.root, place(digest(run))))
+    return table(run, place(digest(run)))
 
 
-def table(url: str) -> pa.Table:
-    """A file of edges."""
-    with storage.open_read(url) as file:
-        return pq.read_table(file)
+def table(run: session.Session, file: str) -> pa.Table:
+    """The edges of a file that is there."""
+    with storage.open_read(storage.join(run.root, file)) as stream:
+        return pq.read_table(stream)
 
 
 def pairs(graph: schema.Graph) -> near_pairs.Pairs:

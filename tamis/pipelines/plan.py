@@ -44,8 +44,15 @@ def url(run: session.Session) -> str:
     return storage.join(run.root, schema.FOLDER, schema.FILE)
 
 
-def forecast(run: session.Session, amount: float) -> forecast_.Forecast:
+def forecast(
+    run: session.Session, amount: float, where: projektor.Geometry | None = None
+) -> forecast_.Forecast:
     """What the planner believes of one budget; the strata are those of the plan, in its order.
+
+    Args:
+      run: With a plan.
+      amount: The budget.
+      where: Of strata and target, if they are measured already.
 
     Raises:
       PlanError: as `plan`.
@@ -57,7 +64,7 @@ def forecast(run: session.Session, amount: float) -> forecast_.Forecast:
         costs.Costs.of(cells, section.terms, section.max_epochs),
         max_fraction=run.config.pilot.max_fraction,
         seed=run.seed,
-        competing=_competing(run, section),
+        competing=_competing(run, section, where),
     )
 
 
@@ -65,7 +72,9 @@ def _measured(run: session.Session, section: planning.Plan) -> pa.Table:
     return measurements.read(section.measurements or pilot.url(run))
 
 
-def _competing(run: session.Session, section: planning.Plan) -> tuple[type[laws.Law], ...]:
+def _competing(
+    run: session.Session, section: planning.Plan, where: projektor.Geometry | None = None
+) -> tuple[type[laws.Law], ...]:
     """The laws of `plan.predictor`.
 
     Transport joins by the two that `projektor.Predictor` averages. Its regressions know no supply
@@ -73,8 +82,8 @@ def _competing(run: session.Session, section: planning.Plan) -> tuple[type[laws.
     """
     if section.predictor == "laws":
         return laws.LAWS
-    where = measures.find(run).geometry
-    return (*laws.LAWS, projektor.Coverage.over(where), laws.Rational)
+    known = where or measures.find(run).geometry
+    return (*laws.LAWS, projektor.Coverage.over(known), laws.Rational)
 
 
 def _content(own: str) -> str:

@@ -20,9 +20,8 @@ VERSION = 2
 def tier(run: session.Session) -> None:
     """Write the tier sidecar of every supply shard."""
     section = run.config.tier
-    weights = config.scorers(section.by)
-    reads = ["ingest", *(score.stage(name) for name in weights)]
-    inputs = run.digest("tier", VERSION, [section, sorted(run.config.sources)], reads)
+    part = [section, sorted(run.config.sources)]
+    inputs = run.digest("tier", VERSION, part, ["ingest", *scored(run)])
     cut = run.cut("supply")
 
     @functools.cache  # also asked for when every sidecar was there but the ledger's line was not
@@ -94,6 +93,11 @@ class Pass:
 
     def result(self, state: radix.Histogram) -> radix.Histogram:
         return state
+
+
+def scored(run: session.Session) -> list[str]:
+    """The stages that write what rows are rated by."""
+    return [score.stage(name) for name in config.scorers(run.config.tier.by)]
 
 
 def rated(run: session.Session, cut: list[shards.Shard]) -> Rated:

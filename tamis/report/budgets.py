@@ -75,10 +75,14 @@ def _with_error(found: check.Measured) -> markup.Safe:
 def _runner_up(budget: plan.Budget) -> markup.Safe:
     if budget.runner_up is None:
         return markup.text("–")
-    low, high = budget.runner_up.gap_interval
-    doubt = f"({words.signed(low)} to {words.signed(high)})"
-    gap = markup.tag("small", f" {words.signed(budget.runner_up.gap)} {doubt}")
-    return markup.join([budget.runner_up.name, gap])
+    gap = _doubted(budget.runner_up.gap, budget.runner_up.gap_interval)
+    return markup.join([budget.runner_up.name, markup.tag("small", f" {gap}")])
+
+
+def _doubted(value: float, interval: plan.Interval) -> str:
+    """A difference and how far it could lie elsewhere."""
+    low, high = map(words.signed, interval)
+    return f"{words.signed(value)} ({low} to {high})"
 
 
 def _card(known: facts.Facts, budget: plan.Budget, found: check.Budget | None) -> markup.Safe:
@@ -145,9 +149,7 @@ def _collect(budget: plan.Budget) -> markup.Safe | None:
 
 
 def _worth(found: plan.Marginal) -> str:
-    low, high = found.interval
-    doubt = f"({words.signed(low)} to {words.signed(high)})"
-    return f"{found.stratum} {words.signed(found.per_1000_rows)} {doubt}"
+    return f"{found.stratum} {_doubted(found.per_1000_rows, found.interval)}"
 
 
 def _verdict(found: check.Budget | None) -> markup.Safe | None:

@@ -18,11 +18,11 @@ def find(run: session.Session, made: schema.Plan) -> facts.Transport | None:
     if run.config.plan.predictor != "transport":
         return None
     last = made.budgets[-1]
-    forecast = plan.forecast(run, last.amount)
+    places = measures.find(run, texts=True)
+    forecast = plan.forecast(run, last.amount, places.geometry)
     shares = {share.stratum: share.share for share in last.allocation}
     w = np.array([shares.get(s.name, 0.0) for s in made.strata])
     w /= w.sum()
-    places = measures.find(run, texts=True)
     parts = clusters(places, [s.name for s in made.strata], w)
     held = _held(next(e for e in forecast.entries if e.name == projektor.Coverage.name))
     return facts.Transport(last.amount, parts, held, surface(forecast, made.strata, last, w))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, nearest
+from tamis import artifacts, errors, nearest
 from tamis.schemas import columns, embeddings
 from tamis.scorers import difficulty, fitted, prototypes
 from tamis.scorers import labels as labels_
@@ -60,7 +60,7 @@ class SupervisedPrototypes(fitted.Fitted):
 
     @functools.cached_property
     def _artifact(self) -> _Means:
-        means = np.load(self.means, mmap_mode="r", allow_pickle=False)
+        means = artifacts.read(self.means)
         labels = labels_.read(self.labels)
         if means.ndim != 2 or len(means) != len(labels):
             raise errors.ArtifactError(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, nearest
+from tamis import artifacts, errors, nearest
 from tamis.schemas import columns, embeddings
 from tamis.scorers import fitted
 
@@ -40,7 +40,7 @@ class TargetSimilarity(fitted.Fitted):
 
     @functools.cached_property
     def _artifact(self) -> NDArray[np.float32]:
-        target = np.load(self.target, allow_pickle=False)
+        target = artifacts.read(self.target)
         if target.ndim != 2 or not len(target):
             raise errors.ArtifactError(
                 f"target embeddings of shape {target.shape}",

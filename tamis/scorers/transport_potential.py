@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, linalg, nearest
+from tamis import artifacts, errors, linalg, nearest
 from tamis.schemas import columns, embeddings
 
 _PAIR_BYTES = 32 << 20
@@ -88,8 +88,8 @@ class TransportPotential:
 
     @functools.cached_property
     def _artifact(self) -> _Artifact:
-        target = np.load(self.target, allow_pickle=False)
-        potential = np.load(self.potential, allow_pickle=False)
+        target = artifacts.read(self.target)
+        potential = artifacts.read(self.potential)
         if target.ndim != 2 or not len(target) or potential.shape != (len(target),):
             raise errors.ArtifactError(
                 f"potentials of shape {potential.shape} for a target of shape {target.shape}",

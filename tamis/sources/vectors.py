@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tamis import errors, storage
+from tamis import artifacts, errors, storage
 
 
 class Layout(NamedTuple):
@@ -45,7 +45,8 @@ def _layout(path: str, stream: BinaryIO) -> Layout:
     try:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        with artifacts.HEADER:
+            shape, fortran, dtype = read(stream)
     except ValueError as error:
         raise errors.SchemaError("not an .npy file", where=path, why=str(error)) from error
     if len(shape) != 2 or fortran or dtype.kind != "f" or dtype.itemsize > 8:

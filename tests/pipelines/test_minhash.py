@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -16,6 +15,7 @@ from tamis.pipelines import chain, minhash, verify
 from tamis.report import near_copies
 from tamis.schemas import shards
 from tamis.selectors import duplicate_groups, text_duplicates
+from tests.pipelines import copies
 
 pytest.importorskip("rensa")
 
@@ -23,32 +23,20 @@ THRESHOLD = 0.6
 STAGES = ("ingest", "embed", "cluster", "score", "dedup")
 
 
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def copied_corpus(tmp_path_factory, paragraphs):
-    """Both sources with exact copies, and as many as two in five with a word or two changed."""
-    folder, rng = tmp_path_factory.mktemp("minhash"), np.random.default_rng(3)
-    for name, kind, n in (("near", "doc", 60), ("far", "comment", 180)):
-        rows = paragraphs[kind][:n]
-        copies = [rows[i] for i in rng.integers(0, n, n // 10)]
-        changed = []
-        for i in rng.integers(0, n, 2 * n // 5):
-            words = rows[i]["text"].split()
-            for at in rng.integers(0, len(words), 1 + len(changed) % 2):
-                words[int(at)] = "altogether"
-            changed.append({**rows[i], "id": f"{name}-c{len(changed)}", "text": " ".join(words)})
-        write(folder / f"{name}.jsonl", rows + copies + changed)
-    return folder
+    """Near copies are two rows in five, of a word or two less."""
+    return copies.corpus(tmp_path_factory.mktemp("minhash"), paragraphs, 2 / 5, lambda i: 1 + i % 2)
 
 
 @pytest.fixture(scope="module")
 def settled(copied_corpus, configured):
     def settle(run, folder=copied_corpus, **changes):
-        paths = {n: {"path": str(folder / f"{n}.jsonl")} for n in ("near", "far")}
-        base = {"sources": paths, "dedup": {"minhash": THRESHOLD}, "cluster": {"k": 4}}
+        base = {
+            "sources": copies.sources(folder),
+            "dedup": {"minhash": THRESHOLD},
+            "cluster": {"k": 4},
+        }
         return configured(run, **{**base, **changes})
 
     return settle
@@ -59,25 +47,6 @@ def done(tmp_path_factory, settled):
     root = tmp_path_factory.mktemp("done") / "run"
     chain.run(settled(root), stages=STAGES)
     return root
-
-
-def table(root):
-    """Every supply row: uid, score, and its duplicate sidecar."""
-    rows = []
-    for path in sorted((root / "duplicates").glob("part-*.parquet")):
-        uid = pq.read_table(root / "index" / path.name)["uid"].to_pylist()
-        score = pq.read_table(root / "scores" / "prototypes" / path.name)["score"].to_pylist()
-        for i, row in enumerate(pq.read_table(path).to_pylist()):
-            place = f"{path.stem}:{i}"
-            rows.append({**row, "place": place, "uid": uid[i], "score": score[i]})
-    return rows
-
-
-def by_uid(root):
-    """uid to the uid that is kept, and how many rows."""
-    rows = table(root)
-    at = {r["place"]: r["uid"] for r in rows}
-    return {r["uid"]: (at[r["dup_of"] or r["place"]], r["dup_count"]) for r in rows}
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +78,7 @@ def flood(texts):
 
 
 def test_groups_are_those_of_all_pairs_of_sets(done, texts):
-    rows, truth = table(done), flood(texts)
+    rows, truth = copies.table(done), flood(texts)
     at = {r["place"]: r["uid"] for r in rows}
     joined = sum(len(g) > 1 for g in truth.values())
     lost = 0
@@ -126,7 +95,7 @@ def test_groups_are_those_of_all_pairs_of_sets(done, texts):
 def test_groups_are_those_of_the_function_on_all_rows(done, texts):
     pairs = text_duplicates.minhash_pairs(pa.array(texts.values()), THRESHOLD, seed=17)
     group = duplicate_groups.groups(pairs, len(texts), THRESHOLD)
-    kept = by_uid(done)
+    kept = copies.by_uid(done)
     found = np.unique([kept[uid][0] for uid in texts], return_inverse=True)[1]
     assert (
         len({*zip(group.tolist(), found.tolist(), strict=True)}) == len({*group}) == len({*found})
@@ -165,12 +134,12 @@ def test_two_processes_give_the_same_bytes(done, undone, settled):
 def test_a_round_for_each_band_keeps_the_same_rows(done, undone, settled, monkeypatch):
     monkeypatch.setattr(minhash, "ROUND_KEYS", 1)
     chain.run(settled(undone), stages=("dedup",))
-    assert by_uid(undone) == by_uid(done)
+    assert copies.by_uid(undone) == copies.by_uid(done)
 
 
 def test_other_shards_keep_the_same_rows(done, settled, tmp_path):
     chain.run(settled(tmp_path / "run", ingest={"shard_rows": 37}), stages=STAGES)
-    assert by_uid(tmp_path / "run") == by_uid(done)
+    assert copies.by_uid(tmp_path / "run") == copies.by_uid(done)
 
 
 def test_another_order_of_the_input_keeps_the_same_rows(done, settled, copied_corpus, tmp_path):
@@ -178,13 +147,13 @@ def test_another_order_of_the_input_keeps_the_same_rows(done, settled, copied_co
         lines = (copied_corpus / f"{name}.jsonl").read_text().splitlines(keepends=True)
         (tmp_path / f"{name}.jsonl").write_text("".join(reversed(lines)))
     chain.run(settled(tmp_path / "run", tmp_path), stages=STAGES)
-    assert by_uid(tmp_path / "run") == by_uid(done)
+    assert copies.by_uid(tmp_path / "run") == copies.by_uid(done)
 
 
 def test_vectors_and_texts_together_join_what_either_joins(undone, done, settled):
     both = {"minhash": THRESHOLD, "threshold": 0.99}
     chain.run(settled(undone, dedup=both), stages=("dedup",))
-    rows = {"texts": by_uid(done), "both": by_uid(undone)}
+    rows = {"texts": copies.by_uid(done), "both": copies.by_uid(undone)}
     for uid, (kept, _) in rows["texts"].items():
         assert rows["both"][uid][0] == rows["both"][kept][0]
     entry = json.loads((undone / "run.json").read_text())["stages"]["dedup"]
@@ -199,8 +168,8 @@ def test_the_report_says_what_was_merged(done, settled):
         found = near_copies.find(here)
         said = []
         verify.verify(here, said.append)
-    kept = {uid for uid, _ in by_uid(done).values()}
-    assert found.near == len(by_uid(done)) - len(kept)
+    kept = {uid for uid, _ in copies.by_uid(done).values()}
+    assert found.near == len(copies.by_uid(done)) - len(kept)
     assert "with 60% of their word 5-grams in common (MinHash)" in near_copies.note(found)
     assert "cosine" not in near_copies.note(found)
     assert not near_copies.table(found)
@@ -218,7 +187,7 @@ def test_a_shard_without_good_rows_has_its_sidecar(configured, corpus, tmp_path)
         dedup={"minhash": 1.0},
     )
     chain.run(document, stages=STAGES)
-    assert len(table(tmp_path / "run")) == 120
+    assert len(copies.table(tmp_path / "run")) == 120
 
 
 def test_no_scratch_is_left(done):

@@ -10,6 +10,7 @@ import pytest
 from tamis import errors
 from tamis.pipelines import chain, meet, near, select, verify
 from tamis.schemas import embeddings
+from tests.pipelines import copies
 
 THRESHOLD = 0.8
 SMALL = {"block_rows": 30, "threshold": THRESHOLD, "floor": 0.7}
@@ -17,31 +18,21 @@ STAGES = ("ingest", "embed", "cluster", "score", "dedup")
 ALL = tuple(chain.STAGES)[:-1]  # what check measures is no concern of this file
 
 
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def copied_corpus(tmp_path_factory, paragraphs):
-    """Both sources with exact copies, one row in ten, and near ones, one in five."""
-    folder, rng = tmp_path_factory.mktemp("near"), np.random.default_rng(3)
-    for name, kind, n in (("near", "doc", 60), ("far", "comment", 180)):
-        rows = paragraphs[kind][:n]
-        copies = [rows[i] for i in rng.integers(0, n, n // 10)]
-        changed = []
-        for i in rng.integers(0, n, n // 5):
-            words = rows[i]["text"].split()
-            words[int(rng.integers(0, len(words)))] = "altogether"
-            changed.append({**rows[i], "id": f"{name}-c{len(changed)}", "text": " ".join(words)})
-        write(folder / f"{name}.jsonl", rows + copies + changed)
-    return folder
+    """Near copies are one row in five, of one word less."""
+    return copies.corpus(tmp_path_factory.mktemp("near"), paragraphs, 1 / 5, lambda _: 1)
 
 
 @pytest.fixture(scope="module")
 def settled(copied_corpus, configured):
     def settle(run, folder=copied_corpus, **changes):
-        paths = {n: {"path": str(folder / f"{n}.jsonl")} for n in ("near", "far")}
-        base = {"sources": paths, "dedup": SMALL, "cluster": {"k": 4}, "plan": {"budgets": [100]}}
+        base = {
+            "sources": copies.sources(folder),
+            "dedup": SMALL,
+            "cluster": {"k": 4},
+            "plan": {"budgets": [100]},
+        }
         return configured(run, **{**base, **changes})
 
     return settle
@@ -55,17 +46,11 @@ def done(tmp_path_factory, settled):
 
 
 def table(root):
-    """Every supply row in input order: uid, score, vector, and its duplicate sidecar."""
-    rows = []
-    for path in sorted((root / "duplicates").glob("part-*.parquet")):
-        found = pq.read_table(path).to_pylist()
-        uid = pq.read_table(root / "index" / path.name)["uid"].to_pylist()
-        score = pq.read_table(root / "scores" / "prototypes" / path.name)["score"].to_pylist()
-        x = embeddings.matrix(pq.read_table(root / "embeddings" / path.name)["embedding"])
-        for i, row in enumerate(found):
-            place = f"{path.stem}:{i}"
-            rows.append({**row, "place": place, "uid": uid[i], "score": score[i], "x": x[i]})
-    return rows
+    """Every supply row in input order, with its vector."""
+    names = [path.name for path in sorted((root / "duplicates").glob("part-*.parquet"))]
+    parts = [pq.read_table(root / "embeddings" / name)["embedding"] for name in names]
+    x = [vector for part in parts for vector in embeddings.matrix(part)]
+    return [{**row, "x": vector} for row, vector in zip(copies.table(root), x, strict=True)]
 
 
 def flood(x, threshold):
@@ -76,17 +61,6 @@ def flood(x, threshold):
         if np.array_equal(lowest, label):
             return label
         label = np.minimum(lowest, label)
-
-
-def by_uid(root):
-    """(uid) to the uid that is kept, and how many rows."""
-    rows = table(root)
-    at = {r["place"]: r["uid"] for r in rows}
-    return {
-        r["uid"]: (at[r["dup_of"]] if r["dup_of"] else r["uid"], r["dup_count"])
-        for r in rows
-        if r["dup_of"] is None or at[r["dup_of"]] != r["uid"]
-    }
 
 
 def test_groups_are_those_of_a_flood_over_all_pairs(done):
@@ -126,7 +100,7 @@ def test_the_work_was_cut_into_blocks(done):
 
 def test_other_shards_keep_the_same_rows(done, settled, tmp_path):
     chain.run(settled(tmp_path / "run", ingest={"shard_rows": 37}), stages=STAGES)
-    assert by_uid(tmp_path / "run") == by_uid(done)
+    assert copies.by_uid(tmp_path / "run") == copies.by_uid(done)
 
 
 def test_another_order_of_the_input_keeps_the_same_rows(done, settled, copied_corpus, tmp_path):
@@ -134,7 +108,7 @@ def test_another_order_of_the_input_keeps_the_same_rows(done, settled, copied_co
         lines = (copied_corpus / f"{name}.jsonl").read_text().splitlines(keepends=True)
         (tmp_path / f"{name}.jsonl").write_text("".join(reversed(lines)))
     chain.run(settled(tmp_path / "run", tmp_path), stages=STAGES)
-    assert by_uid(tmp_path / "run") == by_uid(done)
+    assert copies.by_uid(tmp_path / "run") == copies.by_uid(done)
 
 
 def outputs(root):
@@ -170,7 +144,7 @@ def test_two_processes_give_the_same_bytes(done, undone, settled):
 
 def test_larger_blocks_and_other_caps_give_the_same_rows(done, undone, settled):
     chain.run(settled(undone, dedup={**SMALL, "block_rows": 10_000}), stages=("dedup",))
-    assert by_uid(undone) == by_uid(done)
+    assert copies.by_uid(undone) == copies.by_uid(done)
 
 
 def test_copies_are_in_no_manifest_and_rows_balance(done, settled):
