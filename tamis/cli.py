@@ -1,10 +1,9 @@
 """The command line: one file is one run. Exit codes are those of `tamis.errors`."""
 
-import contextlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +16,9 @@ import yaml
 from tamis import (
     __version__,
     console,
+    continuing,
     errors,
     ledger,
-    progress,
     runfile,
     sourcing,
     storage,
@@ -68,15 +67,6 @@ def _version(
         raise typer.Exit
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print("\nstopped; the same command goes on from there")
-        raise typer.Exit(130) from None
-
-
 def _command(action: Callable[..., None], doc: str) -> Callable[..., None]:
     """A command on one run: `action(document, args=, redo=, reporter=)` with the usual options."""
 
@@ -88,24 +78,11 @@ def _command(action: Callable[..., None], doc: str) -> Callable[..., None]:
         style: console.Style = "auto",
     ) -> None:
         document, reporter = load(file), console.reporter("quiet" if quiet else style)
-        with _interruptible():
+        with console.interruptible():
             action(document, args=tuple(ctx.args), redo=redo, reporter=reporter)
 
     command.__doc__ = doc
     return command
-
-
-def _everything(document: config.Run, *, reporter: progress.Reporter, **options: Any) -> None:  # noqa: ANN401
-    from tamis import report as pages
-    from tamis.pipelines import chain, estimate
-
-    estimate.estimate(document).check(document.run)
-    with chain.opened(document, reporter=reporter, **options) as here:
-        chain.proceed(here)
-        pages.report(here)
-        for name, text in chain.summary(here):
-            out.print(f"[bold]{name:<10}[/] ", end="")
-            out.print(text, markup=False)
 
 
 def _one(name: str) -> Callable[..., None]:
@@ -129,7 +106,9 @@ _STAGES = {
     "check": "Train on the manifests at full budget; predicted against measured.",
 }
 app.command("run", context_settings=_BEAM)(
-    _command(_everything, "Run every stage; committed work is kept: the same command resumes.")
+    _command(
+        console.everything, "Run every stage; committed work is kept: the same command resumes."
+    )
 )
 for _name, _doc in _STAGES.items():
     app.command(_name, context_settings=_BEAM)(_command(_one(_name), _doc))
@@ -156,7 +135,7 @@ def plan(  # noqa: PLR0913 -- one parameter an option
     named = {"params": params, "max_epochs": max_epochs, "training_price": training_price}
     document = load(file)
     changed = whatif.merged(document.plan, whatif.changes(budget, unit, price, fix, named))
-    asked = console.validated({**document.model_dump(), "plan": changed}, "options of plan")
+    asked = runfile.validated({**document.model_dump(), "plan": changed}, "options of plan")
     from tamis.pipelines import chain
     from tamis.pipelines import plan as planning
 
@@ -190,6 +169,8 @@ def fit(
 
 app.command()(sourcing.mix)
 app.command()(sourcing.acquire)
+app.command()(continuing.extend)
+app.command()(continuing.remove)
 
 
 @app.command()
@@ -215,18 +196,18 @@ def verify(file: console.Run) -> None:
 
     here = chain.reading(document.run)
     balances = verifying.verify(here, lambda line: out.print(line, markup=False))
-    table = rich.table.Table(
-        "samples", "rows in", "selected", "not selected", "duplicate", "rejected"
-    )
+    columns = ["selected", "not selected", "duplicate", "rejected"]
+    columns += ["removed"] if any(b.removed for b in balances) else []
+    table = rich.table.Table("samples", "rows in", *columns)
     for b in balances:
-        bad = sum(b.rejected.values())
-        counts = (b.samples, b.rows, b.selected, b.not_selected, b.duplicate, bad)
-        table.add_row(*(f"{n:,}" for n in counts))
+        bad = sum(b.rejected.values()) - b.removed
+        counts = (b.samples, b.rows, b.selected, b.not_selected, b.duplicate, bad, b.removed)
+        table.add_row(*(f"{n:,}" for n in counts[: 2 + len(columns)]))
     if not balances:
         out.print("no manifests yet: rows cannot be balanced before `tamis select`")
         return
     out.print(table)
-    out.print("rows in = selected + not selected + duplicate + rejected: balanced")
+    out.print(f"rows in = {' + '.join(columns)}: balanced")
 
 
 @app.command()
@@ -315,5 +296,5 @@ def demo(
     document = load(file) if file else example.document(Path(folder))
     reporter = console.reporter("quiet" if quiet else style)
     example.fetch(Path(folder))
-    with _interruptible():
-        _everything(document, reporter=reporter)
+    with console.interruptible():
+        console.everything(document, reporter=reporter)

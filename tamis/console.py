@@ -1,8 +1,9 @@
 """What all commands share: their usual options, where they write, and which run is meant."""
 
-from typing import Annotated
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-import pydantic
 import rich.console
 import typer
 
@@ -26,23 +27,8 @@ def load(run: str) -> config.Run:
         storage.join(run, ledger.DOCUMENT)
     )
     if is_folder or (storage.exists(run) and storage.is_folder(run)):
-        return validated({**ledger.read(run)["config"], "run": run}, f"config of {run}")
+        return runfile.validated({**ledger.read(run)["config"], "run": run}, f"config of {run}")
     return runfile.load(run)
-
-
-def validated(document: dict, what: str) -> config.Run:
-    """A config made of parts; what is wrong with it is told as a `ConfigError`."""
-    try:
-        return config.Run.model_validate(document)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if isinstance(first["input"], dict):  # keys that do not go together: no value is at fault
-            said, why = f"{what}: {at + ': ' if at else ''}{message}", ""
-        else:
-            said, why = f"{what}: '{at}' may not be {first['input']!r}", message
-        raise errors.ConfigError(said, why=why, remedy="mend it, or give the run file") from None
 
 
 def reporter(style: str) -> progress.Reporter:
@@ -51,3 +37,27 @@ def reporter(style: str) -> progress.Reporter:
     if style not in styles:
         raise errors.ConfigError(f"--progress {style}", remedy=f"one of {', '.join(styles)}")
     return progress.reporter(styles[style])
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends with a line, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("\nstopped; the same command goes on from there")
+        raise typer.Exit(130) from None
+
+
+def everything(document: config.Run, *, reporter: progress.Reporter, **options: Any) -> None:  # noqa: ANN401
+    """Run every stage and the report, and tell what was chosen."""
+    from tamis import report as pages
+    from tamis.pipelines import chain, estimate
+
+    estimate.estimate(document).check(document.run)
+    with chain.opened(document, reporter=reporter, **options) as here:
+        chain.proceed(here)
+        pages.report(here)
+        for name, text in chain.summary(here):
+            out.print(f"[bold]{name:<10}[/] ", end="")
+            out.print(text, markup=False)

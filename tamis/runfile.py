@@ -11,7 +11,7 @@ import pydantic
 import yaml
 
 from tamis import errors, storage
-from tamis.schemas import config
+from tamis.schemas import config, parts
 
 
 def load(path: str) -> config.Run:
@@ -20,6 +20,10 @@ def load(path: str) -> config.Run:
     Raises:
       ConfigError: naming file:line:column.
     """
+    return parse(_text(path), path)
+
+
+def _text(path: str) -> str:
     file = Path(path)
     if not file.is_file():
         near = difflib.get_close_matches(file.name, [p.name for p in _yamls(file.parent)], 1)
@@ -28,7 +32,7 @@ def load(path: str) -> config.Run:
         )
         raise errors.ConfigError("no such run file", where=path, remedy=hint)
     try:
-        return parse(file.read_text(encoding="utf-8"), path)
+        return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise errors.ConfigError(
             "not UTF-8", where=path, why=str(error), remedy="save it as UTF-8"
@@ -37,6 +41,24 @@ def load(path: str) -> config.Run:
 
 def parse(text: str, name: str = "<string>") -> config.Run:
     """The run file in `text`; `name` stands in error messages."""
+    node, document = _mapping(text, name)
+    try:
+        checked = config.Run.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise _explain(error, node, name) from None
+    _check_nouns(checked, node, name)
+    own = checked.plan.measurements
+    if own and not storage.exists(own):
+        raise errors.ConfigError(
+            f"plan.measurements: no such file: {own}",
+            where=_where(_mark(node, ("plan", "measurements")), name),
+            remedy="give a .csv or .parquet of your own training runs, or leave it out",
+        )
+    return checked
+
+
+def _mapping(text: str, name: str) -> tuple[yaml.Node, dict]:
+    """A YAML document of keys, and where in the text they stand."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _unique(node, name)
@@ -53,19 +75,39 @@ def parse(text: str, name: str = "<string>") -> config.Run:
         raise errors.ConfigError(
             "a run file is a mapping of keys", where=f"{name}:1:1", remedy="start with `version: 1`"
         )
+    return node, document
+
+
+def validated(document: dict, what: str) -> config.Run:
+    """A config made of parts; what is wrong with it is told as a `ConfigError`."""
     try:
-        checked = config.Run.model_validate(document)
+        return config.Run.model_validate(document)
     except pydantic.ValidationError as error:
-        raise _explain(error, node, name) from None
-    _check_nouns(checked, node, name)
-    own = checked.plan.measurements
-    if own and not storage.exists(own):
-        raise errors.ConfigError(
-            f"plan.measurements: no such file: {own}",
-            where=_where(_mark(node, ("plan", "measurements")), name),
-            remedy="give a .csv or .parquet of your own training runs, or leave it out",
-        )
-    return checked
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if isinstance(first["input"], dict):  # keys that do not go together: no value is at fault
+            said, why = f"{what}: {at + ': ' if at else ''}{message}", ""
+        else:
+            said, why = f"{what}: '{at}' may not be {first['input']!r}", message
+        raise errors.ConfigError(said, why=why, remedy="mend it, or give the run file") from None
+
+
+def sources(path: str) -> dict[str, config.Source]:
+    """The sources of a YAML file that has nothing else: what a run is extended by.
+
+    Raises:
+      ConfigError: naming file:line:column.
+    """
+    node, document = _mapping(_text(path), path)
+    try:
+        return _Sources.model_validate(document).sources
+    except pydantic.ValidationError as error:
+        raise _explain(error, node, path) from None
+
+
+class _Sources(parts.Part):
+    sources: dict[parts.Name, config.Source] = pydantic.Field(min_length=1)
 
 
 def _check_nouns(document: config.Run, node: yaml.Node, name: str) -> None:

@@ -107,6 +107,12 @@ def stamp_of(root: str, folder: str, shard: str) -> Stamp:
     return Stamp(read.get(_INDEX.decode(), ""), read.get(_INPUTS.decode(), ""))
 
 
+def facts(root: str, folder: str, shard: str) -> dict[str, str]:
+    """What a stage said in the footer of a sidecar beside its stamp."""
+    ours = {key.decode() for key in (_INDEX, _INPUTS, _VERSION)} | {"rows"}
+    return {k: v for k, v in footer(root, folder, shard).items() if k not in ours}
+
+
 def check(root: str, folder: str, shard: str, stamp: Stamp) -> None:
     """Raise ArtifactError unless the sidecar was made from what `stamp` says."""
     with _open(url(root, folder, shard)) as file:

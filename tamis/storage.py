@@ -158,6 +158,15 @@ def _relative(path: str, root: str) -> str:
     return path[len(root) :].lstrip("/") if path.startswith(root) else path
 
 
+def modified(url: str) -> str:
+    """When a file was last written, as its store says; empty where it does not."""
+    fs, path = filesystem(url)
+    try:
+        return fs.modified(path).isoformat()
+    except (NotImplementedError, FileNotFoundError, KeyError):
+        return ""
+
+
 def open_read(url: str) -> BinaryIO:
     """A seekable binary file."""
     fs, path = filesystem(url)
@@ -182,6 +191,28 @@ def remove_tree(url: str) -> None:
     fs.invalidate_cache(path)
     with contextlib.suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
+
+
+def copy(url: str, to: str) -> None:
+    """A file under another name too: a second link to it on one disk, a copy elsewhere.
+
+    Files are replaced and never changed, so neither name sees what is written to the other. What
+    is at `to` already stays.
+    """
+    if not exists(to) and not _linked(url, to):
+        write_atomic(to, read_bytes(url))
+
+
+def _linked(url: str, to: str) -> bool:
+    if not (is_local(url) and is_local(to)):
+        return False
+    target = pathlib.Path(filesystem(to)[1])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(filesystem(url)[1], target)
+    except OSError:  # another disk, or one without links
+        return False
+    return True
 
 
 def write_atomic(url: str, data: bytes) -> None:

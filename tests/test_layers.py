@@ -25,6 +25,7 @@ LAYERS = (
         "clusters",
         "nearest",
         "tiers",
+        "removed",
         "geometry",
     },
     {"sidecars", "ledger", "progress"},
@@ -32,7 +33,7 @@ LAYERS = (
     {"pilots", "testing", "loaders", "runfile"},
     {"pipelines"},
     {"report"},
-    {"cli", "console", "sourcing", "terminal", "whatif", "doctor", "demo", "starter"},
+    {"cli", "console", "continuing", "sourcing", "terminal", "whatif", "doctor", "demo", "starter"},
 )
 
 

@@ -43,6 +43,7 @@ def run(
     stages: tuple[str, ...] = tuple(STAGES),
     args: tuple[str, ...] = (),
     redo: bool = False,
+    adopt: bool = True,
     reporter: progress.Reporter | None = None,
 ) -> session.Session:
     """Run stages in order; what is committed is skipped, so running again resumes.
@@ -52,6 +53,7 @@ def run(
       stages: Names, in flow order; all by default.
       args: Beam's own options.
       redo: Replace stages that were made from another configuration.
+      adopt: Take sidecars over from a frozen run where they are what this one would make.
       reporter: Shows progress; silent by default.
 
     Returns:
@@ -60,7 +62,7 @@ def run(
     Raises:
       TamisError: see `tamis.errors` for the kinds and their exit codes.
     """
-    with opened(document, args=args, redo=redo, reporter=reporter) as here:
+    with opened(document, args=args, redo=redo, adopt=adopt, reporter=reporter) as here:
         proceed(here, stages)
         return here
 
@@ -104,12 +106,13 @@ def opened(
     *,
     args: tuple[str, ...] = (),
     redo: bool = False,
+    adopt: bool = True,
     reporter: progress.Reporter | None = None,
 ) -> Iterator[session.Session]:
     """A session on the run folder, locked against a second one."""
     with ledger.lock(document.run):
         shown = reporter or progress.reporter("quiet")
-        here = session.Session(document, args=args, redo=redo, reporter=shown)
+        here = session.Session(document, args=args, redo=redo, adopt=adopt, reporter=shown)
         here.start()
         yield here
 

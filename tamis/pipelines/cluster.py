@@ -26,11 +26,13 @@ def cluster(run: session.Session) -> None:
     section = run.config.cluster
     cut = run.cut("supply")
     inputs = run.digest("cluster", VERSION, [section, run.seed], ["embed"])
-    place = f"{schema.FOLDER}/{inputs[:16]}-{schema.CENTROIDS}"
+    taken = run.taken("cluster")
+    own = f"{schema.FOLDER}/{inputs[:16]}-"
+    place = taken.get("centroids", own + schema.CENTROIDS)
+    facts = taken.get("geometry", own + geometry_schema.FILE)
     url = storage.join(run.root, place)
     rows = sum(n["accepted"] for s, n in run.entry("ingest")["sources"].items() if s != "target")
-    k = section.k or clusters.default_k(rows)
-    facts = f"{schema.FOLDER}/{inputs[:16]}-{geometry_schema.FILE}"
+    k = run.earlier.entry("cluster")["k"] if run.earlier else section.k or clusters.default_k(rows)
 
     def build(spans: beam.PCollection) -> object:
         if not storage.exists(url) or not storage.exists(storage.join(run.root, facts)):
@@ -53,8 +55,10 @@ def cluster(run: session.Session) -> None:
             "k": k,
             "centroids": url,
             "geometry": facts,
+            "fitted": {"centroids": place, "geometry": facts},
             "files": session.digests(run.root, (place, facts)),
         },
+        recipe=lambda: run.recipe("cluster", VERSION, None, ["embed"], [place]),
     )
 
 

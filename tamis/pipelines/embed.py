@@ -23,7 +23,7 @@ def embed(run: session.Session) -> None:
       ArtifactError: the model gave a vector without direction.
     """
     section = run.config.embed
-    part = section.model_dump(exclude={"device", "allow_cpu", "accelerator"})
+    part = section.shaping()
     inputs = run.digest("embed", VERSION, part, ["ingest"])
     cut = run.cut()
     write = Write(run.view(), inputs, section.dtype)
@@ -34,6 +34,7 @@ def embed(run: session.Session) -> None:
         lambda spans: spans | "embed" >> _transform(write, section),
         cut,
         lambda _: {"dimension": _dimension(run, cut)},
+        recipe=lambda: run.recipe("embed", VERSION, part, ["ingest"]),
     )
 
 

@@ -62,10 +62,12 @@ FITTED = {
         write_grams,
         fitted.part("contamination", "against", "column", "n", reads="against"),
         needs=("ingest",),
+        given=True,
     ),
     "near_contamination": fitted.Fitted(
         {"evaluation": "evaluation.npy"},
         write_vectors,
         fitted.part("near_contamination", "against", "column", reads="against"),
+        given=True,
     ),
 }

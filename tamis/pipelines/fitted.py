@@ -18,6 +18,8 @@ class Fitted:
       part: What their digest depends on beside the rows and the target.
       shared: Name of the artifacts where several scorers read the same ones.
       needs: Stages whose outputs they are made of.
+      given: They are made of files of the user's and of no row, so that a frozen run has nothing to
+        say of them.
     """
 
     files: dict[str, str]
@@ -25,6 +27,7 @@ class Fitted:
     part: Callable[[session.Session], list[object]] | None = None
     shared: str = ""
     needs: tuple[str, ...] = ("ingest", "embed")
+    given: bool = False
 
 
 def scorer(run: session.Session, name: str) -> Any:  # noqa: ANN401

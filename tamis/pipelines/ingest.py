@@ -9,10 +9,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from tamis import errors, progress, sidecars, sources
-from tamis.pipelines import engine, session
-from tamis.schemas import columns, config, index, rejected, shards
+from tamis import errors, progress, removed, sidecars, sources
+from tamis.pipelines import engine, frozen, retract, session
+from tamis.schemas import columns, config, index, lineage, rejected, shards
 
 VERSION = 3
 ORIGIN = "tamis.origin"
@@ -26,37 +27,40 @@ def ingest(run: session.Session) -> None:
       SchemaError: a file is missing, damaged or without a declared column.
       RejectedError: more rows were rejected than `ingest.max_rejected_fraction`.
     """
-    found = files(run.config)
-    inputs = run.digest(
-        "ingest",
-        VERSION,
-        {
-            "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
-            "vectors": _reads_vectors(run.config),
-            "files": [dataclasses.asdict(f) for f in found],
-        },
-    )
+    named = numbered(run)
+    found = [file for _, file in named]
+    shaping = {
+        "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
+        "vectors": _reads_vectors(run.config),
+    }
+    part = {**shaping, "files": [dataclasses.asdict(f) for f in found], **retract.kept(run)}
+    if run.earlier:
+        part["numbers"] = [number for number, _ in named]
+    inputs = run.digest("ingest", VERSION, part)
+    written = frozen.modified(found)
     if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
         cut, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
         for file in found:
             sources.check(file)
         dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        cut = [
-            s
-            for i, f in enumerate(found)
-            for s in sources.shards(f, i, run.config.ingest.shard_rows)
-        ]
+        cut = [s for i, f in named for s in sources.shards(f, i, run.config.ingest.shard_rows)]
         _refuse_empty(found, cut)
         run.save_shards(cut)
-    write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
+    write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes, run.removed)
     run.per_shard(
         "ingest",
         inputs,
         (rejected.FOLDER, index.FOLDER),
         lambda spans: spans | "ingest" >> beam.ParDo(write),
         cut,
-        lambda outcome: {"dimension": dimension, **_count(run, cut, outcome)},
+        lambda outcome: {
+            "dimension": dimension,
+            "modified": written,
+            **_count(run, cut, outcome),
+            **retract.facts(run, cut, inputs),
+        },
+        recipe=lambda: run.recipe("ingest", VERSION, [shaping, dimension]),
     )
     _allow(run)
 
@@ -71,6 +75,18 @@ def files(document: config.Run) -> list[shards.File]:
     if document.target is not None:
         named.append(_source("target", "target", document.target))
     return [file for source in named for file in sources.expand(source)]
+
+
+def numbered(run: session.Session) -> list[tuple[int, shards.File]]:
+    """Every input file with the number that names its shards.
+
+    Raises:
+      SchemaError: as `files`, or a file of the frozen run has changed.
+    """
+    found = files(run.config)
+    if not run.earlier:
+        return list(enumerate(found))
+    return run.earlier.numbered(found, run.config.removed.sources)
 
 
 def _source(name: str, role: shards.Role, source: config.Source) -> sources.Source:
@@ -121,9 +137,15 @@ def _dimension(found: list[shards.File]) -> int:
 class Write(beam.DoFn):
     """Span to the index and rejected sidecars of its shards."""
 
-    def __init__(self, root: str, inputs: str, dimension: int, max_text_bytes: int) -> None:
-        self._root, self._inputs = root, inputs
+    def __init__(
+        self, root: str, inputs: str, dimension: int, max_text_bytes: int, listed: str
+    ) -> None:
+        self._root, self._inputs, self._list = root, inputs, listed
         self._dimension, self._max_text_bytes = dimension, max_text_bytes
+
+    def setup(self) -> None:
+        with engine.carried():
+            self._removed = removed.sortable(self._list)
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
@@ -136,12 +158,16 @@ class Write(beam.DoFn):
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
             for shard, group in grouped:
-                self._commit(shard, list(_named(shard.file, group)))
+                self._commit(shard, list(_named(shard.file, group, self._listed(shard))))
                 done.add(shard.name)
                 yield shard.name
             for shard in span.shards:  # a shard of blank lines yields no block
                 if shard.name not in done:
                     self._commit(shard, [])
+
+    def _listed(self, shard: shards.Shard) -> NDArray[np.bytes_]:
+        """The removed uids, of which the target knows nothing: it is not trained on."""
+        return self._removed if shard.file.role == "supply" else self._removed[:0]
 
     def _wants(self, file: shards.File) -> tuple[str, ...]:
         vectors = (columns.EMBEDDING,) if self._dimension else ()
@@ -168,9 +194,9 @@ class Write(beam.DoFn):
 
 
 def _named(
-    file: shards.File, blocks: Iterable[sources.Block]
+    file: shards.File, blocks: Iterable[sources.Block], listed: NDArray[np.bytes_]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Blocks to (index rows, rejected rows)."""
+    """Blocks to (index rows, rejected rows); rows on the list of removed uids are rejected."""
     for block in blocks:
         batch = block.batch
         has_label = columns.LABEL in batch.schema.names
@@ -183,7 +209,13 @@ def _named(
             sources.contents(file, batch, named),
             label.cast(pa.string()),
         ]
-        yield pa.RecordBatch.from_arrays(arrays, schema=index.SCHEMA), block.rejected
+        rows = pa.RecordBatch.from_arrays(arrays, schema=index.SCHEMA)
+        gone = removed.among(named, listed)
+        if not gone.any():
+            yield rows, block.rejected
+            continue
+        aside = retract.aside(file, block.rejected, rows.filter(pa.array(gone)))
+        yield rows.filter(pa.array(~gone)), aside
 
 
 def _units(batch: pa.RecordBatch) -> pa.Array:
@@ -235,7 +267,10 @@ def _allow(run: session.Session) -> None:
     """Raise when more rows were rejected than the config allows."""
     by_source = run.entry("ingest")["sources"]
     rows = sum(e["rows"] for e in by_source.values())
-    bad = {name: sum(e["rejected"].values()) for name, e in by_source.items()}
+    bad = {
+        name: sum(n for reason, n in e["rejected"].items() if reason != lineage.REMOVED)
+        for name, e in by_source.items()
+    }
     limit = run.config.ingest.max_rejected_fraction
     if sum(bad.values()) > limit * rows:
         worst = max(bad, key=lambda name: bad[name])

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tamis import errors, sidecars, sources, storage
-from tamis.pipelines import select, session, verify
+from tamis.pipelines import retract, select, session, verify
 from tamis.schemas import columns, index, rejected, shards
 
 
@@ -16,14 +16,16 @@ def inspect(run: session.Session, uid: str) -> list[dict]:
       uid: 32 hex digits, or the first few when no other row begins so.
 
     Returns:
-      Per copy: where it is, its text, every sidecar's columns, and its repeats per budget.
+      Per copy: where it is, its text, every sidecar's columns, and its repeats per budget; of one
+      that was removed: where it was, and that it was.
 
     Raises:
       ManifestError: no row has that name; or several different ones begin so.
     """
     found = [(s, i, u) for s in run.cut() for i, u in _rows(run, s, uid)]
-    names = sorted({u for _, _, u in found})
-    if not found:
+    gone = retract.stories(run, uid)
+    names = sorted({u for _, _, u in found} | {g["uid"] for g in gone})
+    if not names:
         raise errors.ManifestError(
             f"no accepted row is named {uid}", where=run.root, remedy=_where_else(run)
         )
@@ -31,7 +33,7 @@ def inspect(run: session.Session, uid: str) -> list[dict]:
         raise errors.ManifestError(
             f"{len(names)} rows begin with {uid}", where=run.root, remedy=f"such as {names[0]}"
         )
-    return [_story(run, shard, i) for shard, i, _ in found]
+    return [*(_story(run, shard, i) for shard, i, _ in found), *gone]
 
 
 def _rows(run: session.Session, shard: shards.Shard, uid: str) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, progress, sidecars, storage
@@ -21,9 +22,14 @@ _READS = ("ingest", "embed", "dedup", "tier")
 
 def inputs(run: session.Session) -> str:
     """The digest of the pilots: they see the budgets only through the sizes they allow."""
+    return run.digest(NAME, VERSION, _part(run), _READS)
+
+
+def _part(run: session.Session) -> list[object]:
+    """What of the run file they depend on."""
     plan = run.config.plan
     counted = [plan.unit, plan.params, plan.tokens_per_word, plan.training_price, plan.max_epochs]
-    part = [
+    return [
         run.config.pilot,
         plan.budgets,
         *(counted if plan.unit != "samples" else []),
@@ -32,7 +38,6 @@ def inputs(run: session.Session) -> str:
         run.seed,
         *guard.part(run),
     ]
-    return run.digest(NAME, VERSION, part, _READS)
 
 
 def pilot(run: session.Session) -> None:
@@ -53,6 +58,12 @@ def url(run: session.Session) -> str:
 
 def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     cells = strata.find(run)
+    recipe = run.recipe(NAME, VERSION, _part(run))
+    found = _taken(run, recipe, cells.names)
+    if found is not None:
+        storage.write_atomic(url(run), sidecars.encode(found, {}))
+        outcome.note = "those of the frozen run"
+        return {"trainings": len(found), "taken": True, **_kept(recipe)}
     names = pool.classes(run)
     section = run.config.pilot
     target = pool.target(run, names, guard.halves(run)[0])
@@ -78,7 +89,25 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
     storage.write_atomic(url(run), sidecars.encode(table, {}))
     storage.remove_tree(run.scratch())
     trained = sum(r.samples for r in runs)
-    return {"trainings": len(runs), "samples": trained, "largest": most}
+    return {"trainings": len(runs), "samples": trained, "largest": most, **_kept(recipe)}
+
+
+def _kept(recipe: str) -> dict:
+    """What a run that takes this one over must know."""
+    place = storage.join(FOLDER, measurements.FILE)
+    return {"recipe": recipe, "fitted": {"measurements": place}}
+
+
+def _taken(run: session.Session, recipe: str, names: Sequence[str]) -> pa.Table | None:
+    """The measurements of the frozen run, if they were asked for alike and know every stratum.
+
+    What a stratum is worth is taken to stay as its rows become more or fewer: what changes is how
+    many there are, and the planner is told.
+    """
+    place = run.taken(NAME).get("measurements")
+    if not place or not run.earlier or run.earlier.entry(NAME).get("recipe") != recipe:
+        return None
+    return measurements.among(measurements.read(storage.join(run.root, place)), names)
 
 
 def _designed(

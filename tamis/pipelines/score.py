@@ -47,18 +47,31 @@ def stage(name: str) -> str:
 
 def _score(run: session.Session, name: str) -> None:
     options, decision = decided(run, name)
-    paths = _paths(run, name)
+    places = _places(run, name)
+    paths = {field: storage.join(run.root, place) for field, place in places.items()}
     scorer = scorers.build(name, options, paths)
     part = [name, options, *_part(run, name)]
-    inputs = run.digest(stage(name), VERSION, part, needs(scorer.reads))
+    reads = needs(scorer.reads)
+    inputs = run.digest(stage(name), VERSION, part, reads)
     cut = run.cut("supply")
 
-    def apply(spans: beam.PCollection) -> object:
+    def fit() -> None:
         if name in FITTED and not all(storage.exists(url) for url in paths.values()):
             FITTED[name].fit(run, paths)
+
+    def apply(spans: beam.PCollection) -> object:
+        fit()
         return spans | name >> beam.ParDo(Score(run.view(), inputs, scorer))
 
-    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, lambda _: decision)
+    def facts(_: object) -> dict:
+        files = session.digests(run.root, tuple(places.values()))
+        return {**decision, **({"fitted": places, "files": files} if places else {})}
+
+    def recipe() -> str:
+        fit()
+        return run.recipe(stage(name), VERSION, [name, options], reads, places.values())
+
+    run.per_shard(stage(name), inputs, (scores.folder(name),), apply, cut, facts, recipe=recipe)
 
 
 def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
@@ -68,6 +81,9 @@ def decided(run: session.Session, name: str) -> tuple[dict, dict[str, str]]:
     dimensions of the embedding, and the share of rows the budget could show once.
     """
     options = run.config.score[name]
+    before = run.earlier.entry(stage(name)) if run.earlier else {}
+    if options.get("keep") == difficulty.THEORY and "keep" in before:
+        return {**options, "keep": before["keep"]}, {k: before[k] for k in ("keep", "reason")}
     keep = options.get("keep", "")
     if keep == difficulty.THEORY:
         rows = sum(run.view().rows(s.name) for s in run.cut("supply"))
@@ -92,13 +108,16 @@ def _dimension(run: session.Session) -> int:
     return found
 
 
-def _paths(run: session.Session, name: str) -> dict[str, str]:
-    """Where the artifacts of a fitted scorer are, by the field that wants the path."""
+def _places(run: session.Session, name: str) -> dict[str, str]:
+    """Where in the run folder a fitted scorer's artifacts are, by the field that wants them."""
     if name not in FITTED:
         return {}
+    taken = {} if FITTED[name].given else run.taken(stage(name))
+    if taken:
+        return taken
     shared = FITTED[name].shared or name
     made = run.digest(shared, VERSION, _part(run, name) or None, FITTED[name].needs)
-    folder = storage.join(run.root, ARTIFACTS, f"{shared}-{made[:16]}")
+    folder = storage.join(ARTIFACTS, f"{shared}-{made[:16]}")
     return {field: storage.join(folder, file) for field, file in FITTED[name].files.items()}
 
 
@@ -172,7 +191,9 @@ FITTED = {
     **dict.fromkeys(scorers.PROBES, _PROBE),
     "memorization": fitted.Fitted(_RIDGE, fits.ridge_classifier, shared="ridge"),
     "influence": fitted.Fitted(_RIDGE | _TARGET, fits.influence),
-    "recorded": fitted.Fitted({"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents),
+    "recorded": fitted.Fitted(
+        {"uid": "uid.npy", "value": "value.npy"}, fits.copied, fits.contents, given=True
+    ),
     "supervised_prototypes": fitted.Fitted(
         {"means": "means.npy", "labels": "labels.json"}, _class_means
     ),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tamis import __version__, errors, progress, seeding, sidecars, storage
 from tamis.pipelines import engine, pick, plan, pool, rank, session, strata, view
-from tamis.schemas import columns, index, manifest, shards, tiers
+from tamis.schemas import columns, index, lineage, manifest, shards, tiers
 from tamis.schemas import plan as plan_schema
 from tamis.selectors import repeats
 
@@ -274,6 +274,7 @@ def _document(
         "predicted_error": budget.predicted_error if kind == manifest.FOLDER else None,
         "interval": list(budget.interval) if kind == manifest.FOLDER else None,
         "law": budget.law,
+        lineage.KEY: run.entry("ingest").get(lineage.KEY),
     }
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     storage.write_atomic(storage.join(where, manifest.DOCUMENT), text.encode())

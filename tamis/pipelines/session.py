@@ -5,17 +5,16 @@ from is one digest: its config section, its code version, and the digests of the
 """
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable, Iterable
 
 import apache_beam as beam
 
-from tamis import errors, ledger, progress, seeding, sidecars, sources, storage
-from tamis.pipelines import engine, view
-from tamis.schemas import config, index, shards
-
-SHARDS = "shards.json"
+from tamis import errors, ledger, progress, removed, seeding, sources, storage
+from tamis.pipelines import engine, freeze, frozen, kept, view
+from tamis.schemas import config, guard, shards
 
 
 @dataclasses.dataclass
@@ -26,6 +25,7 @@ class Session:
       config: The run file.
       args: Beam's own options.
       redo: Replace a stage that was made from other inputs, instead of refusing to.
+      adopt: Take sidecars over from a frozen run, instead of making them again.
       reporter: Shows progress.
       ledger: The document of `run.json`.
       reused: Shards kept from an earlier run, by stage.
@@ -34,6 +34,7 @@ class Session:
     config: config.Run
     args: tuple[str, ...] = ()
     redo: bool = False
+    adopt: bool = True
     reporter: progress.Reporter = dataclasses.field(
         default_factory=lambda: progress.reporter("quiet")
     )
@@ -50,7 +51,27 @@ class Session:
 
     def start(self) -> None:
         """Make or open the run folder."""
+        if self.config.frozen:
+            freeze.take(self.root, self.config)
         self.ledger = ledger.start(self.root, self.config.model_dump(mode="json"))
+        if self.earlier and guard.KEY in self.earlier.ledger and guard.KEY not in self.ledger:
+            # Answers that a target has given are given: a folder that continues has no new budget.
+            self.ledger[guard.KEY] = self.earlier.ledger[guard.KEY]
+            ledger.write(self.root, self.ledger)
+
+    @functools.cached_property
+    def earlier(self) -> frozen.Frozen | None:
+        """The run that this one takes over, if it does."""
+        return freeze.read(self.root, self.config)
+
+    def taken(self, stage: str) -> dict[str, str]:
+        """Places in the run folder of what a stage takes over instead of fitting it, by name."""
+        return self.earlier.fitted(stage) if self.earlier else {}
+
+    @property
+    def removed(self) -> str:
+        """Where the run keeps its list of removed uids; empty where it has none."""
+        return removed.place(self.root) if self.config.removed.uids else ""
 
     def scratch(self, name: str = "") -> str:
         """A folder for files that nobody needs after the stage; without a name, of all of them."""
@@ -67,7 +88,30 @@ class Session:
         """
         made = [f"{name}={self.inputs(name)}" for name in reads]
         text = json.dumps(part, sort_keys=True, default=_plain)
-        return seeding.digest(stage, version, text, *made).hex()
+        taken = self.earlier.digests(stage) if self.earlier else []
+        return seeding.digest(stage, version, text, *made, *taken).hex()
+
+    def recipe(
+        self,
+        stage: str,
+        version: int,
+        part: object,
+        reads: Iterable[str] = (),
+        fitted: Iterable[str] = (),
+    ) -> str:
+        """What a row's outcome is made from beside the row: where two runs agree, so do their rows.
+
+        Args:
+          stage: As of `digest`, and the next three too.
+          version: Of its code.
+          part: The part of the config that matters to a row.
+          reads: Stages whose outputs it reads.
+          fitted: Places of fitted files that it reads.
+        """
+        made = [self.entry(name).get("recipe", "") for name in reads]
+        text = json.dumps(part, sort_keys=True, default=_plain)
+        files = digests(self.root, tuple(fitted)).values()
+        return seeding.digest("recipe", stage, version, text, *made, *files).hex()
 
     def inputs(self, stage: str) -> str:
         """The digest a committed stage was made from."""
@@ -123,14 +167,14 @@ class Session:
 
     def view(self) -> view.View:
         """What readers may read now."""
-        made = [
-            (folder, entry["inputs"])
-            for entry in self.ledger["stages"].values()
-            for folder in entry["folders"]
-        ]
+        made = {
+            folder: entry for entry in self.ledger["stages"].values() for folder in entry["folders"]
+        }
         dimension = self.ledger["stages"].get("ingest", {}).get("dimension", 0)
         longest = self.config.ingest.max_text_bytes
-        return view.View(self.root, tuple(sorted(made)), longest, dimension)
+        inputs = tuple(sorted((folder, entry["inputs"]) for folder, entry in made.items()))
+        adopted = {folder: e["adopted"] for folder, e in made.items() if e.get("adopted")}
+        return view.View(self.root, inputs, longest, dimension, adopted)
 
     def execute(self, build: Callable[[beam.Pipeline], object]) -> None:
         """Run one pipeline on the configured runner."""
@@ -139,23 +183,14 @@ class Session:
     def save_shards(self, cut: list[shards.Shard]) -> None:
         """Remember how the inputs were cut."""
         text = json.dumps([shards.document(s) for s in cut], indent=1)
-        storage.write_atomic(storage.join(self.root, SHARDS), text.encode())
+        storage.write_atomic(storage.join(self.root, freeze.SHARDS), text.encode())
 
     def cut(self, role: shards.Role | None = None) -> list[shards.Shard]:
         """The shards of the run, in order; of one role only if asked."""
-        where = storage.join(self.root, SHARDS)
+        where = storage.join(self.root, freeze.SHARDS)
         if not storage.exists(where):
             self.inputs("ingest")
-        try:
-            cut = [shards.parse(d) for d in json.loads(storage.read_bytes(where))]
-        except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
-            raise errors.ArtifactError(
-                "the list of shards is missing or damaged",
-                where=where,
-                why=str(error),
-                remedy="restore it, or start a new run folder",
-            ) from error
-        return [s for s in cut if role in (None, s.file.role)]
+        return [s for s in shards.read(where) if role in (None, s.file.role)]
 
     def whole(
         self,
@@ -201,6 +236,7 @@ class Session:
         summary: Callable[[progress.Outcome], dict] | None = None,
         *,
         together: bool = False,
+        recipe: Callable[[], str] | None = None,
     ) -> None:
         """Run a stage that writes one sidecar per shard into `folders`, skipping committed ones.
 
@@ -212,45 +248,32 @@ class Session:
           cut: The shards it should write.
           summary: Facts for the ledger, gathered when every shard is committed.
           together: Rows of all shards meet, so that one missing shard means all are made again.
+          recipe: See `recipe`; of a stage whose rows do not depend on each other.
         """
         total = sum(s.rows for s in cut)
-        if self.committed(stage, inputs, folders, cheap=False) and self._whole(folders[-1], cut):
+        there = kept.Kept(self.root, folders[-1], inputs, self.redo)
+        if self.committed(stage, inputs, folders, cheap=False) and there.whole(cut):
             self.reused[stage] = len(cut)
             with self.reporter.stage(stage, total, lambda: total, reused=len(cut)):
                 return
-        pending = [s for s in cut if not self._kept(folders[-1], s, inputs)]
+        old = self.earlier if self.adopt else None
+        if old and recipe and old.alike(stage, recipe()):
+            there = there.beside(old.carried(stage, inputs, folders, cut))
+        pending = [s for s in cut if not there.has(s)]
         self.reused[stage] = len(cut) - len(pending)
         started = time.monotonic()
-        count = _counter(self.root, folders[-1], cut)
-        with self.reporter.stage(stage, total, count, reused=self.reused[stage]) as outcome:
+        with self.reporter.stage(
+            stage, total, lambda: there.rows(cut), reused=self.reused[stage]
+        ) as outcome:
             if pending:
                 work = cut if together else pending
                 self.execute(lambda p: build(spans(p, work)))
             facts = summary(outcome) if summary else {}
         seconds = round(time.monotonic() - started, 3)
         done = {"shards": len(cut), "reused": self.reused[stage], "seconds": seconds}
+        if recipe:
+            facts |= {"recipe": recipe(), "adopted": there.adopted()}
         self.commit(stage, inputs, folders, {**done, **facts})
-
-    def _whole(self, folder: str, cut: list[shards.Shard]) -> bool:
-        """Whether every shard has its sidecar: a person may have deleted a damaged one."""
-        there = storage.listing(storage.join(self.root, folder), ".parquet")
-        return {f"{s.name}.parquet" for s in cut} <= set(there)
-
-    def _kept(self, folder: str, shard: shards.Shard, inputs: str) -> bool:
-        """Whether an earlier run committed this sidecar, from the same inputs."""
-        where = sidecars.url(self.root, folder, shard.name)
-        if not storage.exists(where):
-            return False
-        found = sidecars.stamp_of(self.root, folder, shard.name)
-        if folder == index.FOLDER:
-            expected = sidecars.Stamp(found.index, inputs)
-        else:
-            aligned = sidecars.stamp_of(self.root, index.FOLDER, shard.name).index
-            expected = sidecars.Stamp(aligned, inputs)
-        if self.redo and found != expected:
-            return False
-        sidecars.check(self.root, folder, shard.name, expected)
-        return True
 
 
 def digests(root: str, folders: tuple[str, ...]) -> dict[str, str]:
@@ -270,16 +293,6 @@ def spans(pipeline: beam.Pipeline, cut: list[shards.Shard]) -> beam.PCollection:
     work = sources.spans(cut)
     listed = pipeline | "list" >> beam.Create(work).with_output_types(shards.Span)
     return listed | "spread" >> beam.Reshuffle()
-
-
-def _counter(root: str, folder: str, cut: list[shards.Shard]) -> progress.Count:
-    rows = {f"{s.name}.parquet": s.rows for s in cut}
-
-    def count() -> int:
-        names = storage.listing(storage.join(root, folder), ".parquet")
-        return sum(rows.get(name.rsplit("/", 1)[-1], 0) for name in names)
-
-    return count
 
 
 def _plain(value: object) -> object:

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import keys, radix, tiers
+from tamis import artifacts, keys, radix, storage, tiers
 from tamis.pipelines import engine, folding, score, session, view
 from tamis.schemas import columns, config, shards
 from tamis.schemas import tiers as schema
 
 VERSION = 2
+THRESHOLDS = "thresholds.npz"
 
 
 def tier(run: session.Session) -> None:
@@ -24,10 +25,24 @@ def tier(run: session.Session) -> None:
     inputs = run.digest("tier", VERSION, part, ["ingest", *scored(run)])
     cut = run.cut("supply")
 
-    @functools.cache  # also asked for when every sidecar was there but the ledger's line was not
+    place = f"{schema.FOLDER}/{inputs[:16]}-{THRESHOLDS}"
+
+    @functools.cache  # found once, also by a run that was killed or whose line was lost
     def cuts() -> tuple[Rated, radix.Thresholds]:
-        by = rated(run, cut)
-        return by, _thresholds(run, by, cut)
+        url = storage.join(run.root, place)
+        if not storage.exists(url):
+            by = rated(run, cut)
+            _save(url, by, _thresholds(run, by, cut))
+        known = _load(url, run)
+        return dataclasses.replace(_alone(run), tables=known.tables), known.found
+
+    def facts(_: object) -> dict:
+        found = {"edges": _edges(*cuts()), "fitted": {"thresholds": place}}
+        return {**found, "files": session.digests(run.root, (place,))}
+
+    def recipe() -> str:
+        cuts()
+        return run.recipe("tier", VERSION, None, scored(run), [place])
 
     run.per_shard(
         "tier",
@@ -35,7 +50,8 @@ def tier(run: session.Session) -> None:
         (schema.FOLDER,),
         lambda spans: spans | "tier" >> beam.ParDo(Write(run.view(), inputs, *cuts())),
         cut,
-        lambda _: {"edges": _edges(*cuts())},
+        facts,
+        recipe=recipe,
     )
 
 
@@ -74,6 +90,27 @@ class Rated:
         return np.full(batch.num_rows, self.groups.index(source))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Known:
+    """What a run has found, as it is kept for another.
+
+    Attributes:
+      tables: Of each scorer that is combined.
+      names: Of the groups.
+      found: Thresholds of the groups, by their place among the names.
+    """
+
+    tables: tuple[tiers.RankTable, ...]
+    names: tuple[str, ...]
+    found: radix.Thresholds
+
+    def of(self, name: str) -> NDArray[np.int64]:
+        """The thresholds of a group; none where it had no row to tell by."""
+        at = self.names.index(name) if name in self.names else -1
+        mine = np.flatnonzero(self.found.group == at)
+        return mine if not self.found.empty[mine].all() else mine[:0]
+
+
 @dataclasses.dataclass(frozen=True)
 class Pass:
     """`radix.Pass` over the rated score of a view's batches."""
@@ -102,17 +139,52 @@ def scored(run: session.Session) -> list[str]:
 
 def rated(run: session.Session, cut: list[shards.Shard]) -> Rated:
     """The score that tiers are cut on; of several scorers, their weighted rank fractions."""
-    weights = config.scorers(run.config.tier.by)
+    by, known = _alone(run), _taken(run)
+    if known:
+        return dataclasses.replace(by, tables=known.tables)
     tables: list[tiers.RankTable] = []
-    if len(weights) > 1:
+    if len(by.weights) > 1:
         rows = sum(_accepted(run).values())
-        for name in weights:
+        for name, _ in by.weights:
             alone = Rated(((name, 1.0),), (), ())
             found = _find(run, f"rank-{name}", alone, [tiers.wanted_ranks(rows)], cut)
             tables.append(tiers.rank_table(found, rows))
+    return dataclasses.replace(by, tables=tuple(tables))
+
+
+def _alone(run: session.Session) -> Rated:
+    """What the run file says of it."""
     within_source = run.config.tier.within == "source"
     groups = tuple(run.config.sources) if within_source else ()
-    return Rated(tuple(weights.items()), tuple(tables), groups)
+    return Rated(tuple(config.scorers(run.config.tier.by).items()), (), groups)
+
+
+def _taken(run: session.Session) -> Known | None:
+    """What the frozen run had found."""
+    place = run.taken("tier").get("thresholds")
+    return _load(storage.join(run.root, place), run) if place else None
+
+
+def _save(url: str, by: Rated, found: radix.Thresholds) -> None:
+    named = {"names": np.array(by.groups or ("",)), **found._asdict()}
+    for i, table in enumerate(by.tables):
+        named |= {f"{field}-{i}": np.asarray(x) for field, x in table._asdict().items()}
+    artifacts.write_all(url, **named)
+
+
+def _load(url: str, run: session.Session) -> Known:
+    combined = config.scorers(run.config.tier.by)
+    fields = [
+        [f"{field}-{i}" for field in tiers.RankTable._fields]
+        for i in range(len(combined) if len(combined) > 1 else 0)
+    ]
+    names, *found = artifacts.read_all(url, ("names", *radix.Thresholds._fields))
+    tables = [artifacts.read_all(url, table) for table in fields]
+    return Known(
+        tuple(tiers.RankTable(key, better, int(total)) for key, better, total in tables),
+        tuple(names.tolist()),
+        radix.Thresholds(*found),
+    )
 
 
 def _accepted(run: session.Session) -> dict[str, int]:
@@ -142,7 +214,23 @@ def _thresholds(run: session.Session, by: Rated, cut: list[shards.Shard]) -> rad
     fractions = tiers.equal(wanted) if isinstance(wanted, int) else wanted
     counts = list(_accepted(run).values())
     sizes = counts if by.groups else [sum(counts)]
-    return _find(run, "edges", by, [tiers.ranks(n, fractions) for n in sizes], cut)
+    known, names = _taken(run), by.groups or ("",)
+    settled = [known.of(name) if known else np.zeros(0, np.int64) for name in names]
+    ranks = [
+        tiers.ranks(n, fractions) if not len(s) else [] for n, s in zip(sizes, settled, strict=True)
+    ]
+    found = _find(run, "edges", by, ranks, cut)
+    parts = [_of_group(found, np.flatnonzero(found.group == g), g) for g in range(len(names))]
+    if known:
+        parts += [_of_group(known.found, at, g) for g, at in enumerate(settled)]
+    ordered = sorted(parts, key=lambda part: part.group[:1].tolist())
+    return radix.Thresholds(*(np.concatenate(field) for field in zip(*ordered, strict=True)))
+
+
+def _of_group(found: radix.Thresholds, at: NDArray[np.int64], group: int) -> radix.Thresholds:
+    """Some of the thresholds, as those of one group."""
+    where = np.full(len(at), group)
+    return radix.Thresholds(where, found.key[at], found.rows[at], found.empty[at])
 
 
 def _edges(rated: Rated, found: radix.Thresholds) -> dict[str, list[float]]:

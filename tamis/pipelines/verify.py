@@ -7,9 +7,9 @@ import numpy as np
 
 from tamis import errors, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
-from tamis.pipelines import check, ingest, plan, select, session
+from tamis.pipelines import check, ingest, plan, retract, select, session
 from tamis.schemas import balance as schema
-from tamis.schemas import duplicates, index, manifest, rejected
+from tamis.schemas import duplicates, index, lineage, manifest, rejected
 
 
 def balance(run: session.Session) -> list[schema.Balance]:
@@ -19,6 +19,9 @@ def balance(run: session.Session) -> list[schema.Balance]:
       ManifestError: rows do not balance.
     """
     bad, rows, accepted = _rejected(run), 0, 0
+    gone = retract.rows(run)
+    if gone:
+        bad[lineage.REMOVED], rows = bad.get(lineage.REMOVED, 0) + gone, gone
     for shard in run.cut("supply"):
         rows += shard.rows
         accepted += run.view().rows(shard.name)
@@ -46,7 +49,20 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[schema.Bala
         for samples in budgets(run):
             _manifests(run, samples)
         say(f"select: manifests of {len(budgets(run))} budgets match their digests")
+    gone = proof(run)
+    if gone:
+        say(f"removed: {gone}")
     return balance(run)
+
+
+def proof(run: session.Session) -> str:
+    """That what was removed is in no index and no manifest; empty where nothing was.
+
+    Raises:
+      ManifestError: something is there still.
+    """
+    keys = [(kind, samples) for kind in select.KINDS for samples in budgets(run)]
+    return retract.proof(run, [select.folder(run.root, *key) for key in keys])
 
 
 def _stage(run: session.Session, stage: str, entry: dict, say: Callable[[str], None]) -> None:

@@ -44,12 +44,14 @@ class View:
       made: Folder and the digest its sidecars were made from, for every committed stage.
       max_text_bytes: What ingest accepted.
       dimension: Of precomputed vectors, 0 where there are none.
+      adopted: By folder, the digest of every shard whose sidecar was taken over from another run.
     """
 
     root: str
     made: tuple[tuple[str, str], ...]
     max_text_bytes: int = sources.MAX_TEXT_BYTES
     dimension: int = 0
+    adopted: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
     def having(self, folder: str, inputs: str) -> "View":
         """The same, with a folder that its stage has written and not yet committed."""
@@ -58,7 +60,7 @@ class View:
     def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
         """What the sidecar of `shard` in `folder` must have been made from."""
         aligned = sidecars.stamp_of(self.root, index.FOLDER, shard).index
-        return sidecars.Stamp(aligned, self._inputs(folder))
+        return sidecars.Stamp(aligned, self._inputs(folder, shard))
 
     def commit(
         self,
@@ -107,7 +109,7 @@ class View:
         for shard in span.shards:
             yield from ((shard, b) for b in self._aligned(shard, reads) if b.num_rows)
 
-    def _inputs(self, folder: str) -> str:
+    def _inputs(self, folder: str, shard: str) -> str:
         made = dict(self.made)
         if folder not in made:
             raise errors.ArtifactError(
@@ -115,7 +117,7 @@ class View:
                 where=self.root,
                 remedy="run the stage that does, or `tamis run`",
             )
-        return made[folder]
+        return self.adopted.get(folder, {}).get(shard, made[folder])
 
     def _aligned(self, shard: shards.Shard, reads: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         wanted = _by_folder(reads) or {index.FOLDER: {index.ROW: index.ROW}}

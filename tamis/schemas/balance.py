@@ -1,11 +1,12 @@
 """Where the supply's rows went, for one budget.
 
-rows = selected + not_selected + duplicate + rejected
+rows = selected + not_selected + duplicate + rejected, where `removed` is a reason to be rejected
 """
 
 import dataclasses
 
 from tamis import errors
+from tamis.schemas import lineage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Balance:
       selected: Distinct rows in the manifest.
       not_selected: Rows that would do, and were not needed.
       duplicate: Copies of another row.
-      rejected: Bad rows, by reason.
+      rejected: Bad rows, by reason; rows that were removed have theirs.
     """
 
     samples: int
@@ -27,6 +28,11 @@ class Balance:
     not_selected: int
     duplicate: int
     rejected: dict[str, int]
+
+    @property
+    def removed(self) -> int:
+        """Rows that were taken out, by their uid or with their source."""
+        return self.rejected.get(lineage.REMOVED, 0)
 
     def check(self, where: str) -> None:
         """Raise ManifestError unless it balances."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import planning, shards
+from tamis.schemas import lineage, planning, shards
 from tamis.schemas.parts import Fraction, Name, Part, Positive
 
 MAX_TIERS = 127  # int8 in the sidecar
@@ -77,6 +77,10 @@ class Embed(Part):
         if self.backend == "sentence-transformers" and not self.model:
             raise ValueError("backend sentence-transformers needs `model`: a folder or a hub id")
         return self
+
+    def shaping(self) -> dict:
+        """What a vector depends on, and not merely where it is made."""
+        return self.model_dump(exclude={"device", "allow_cpu", "accelerator"})
 
 
 class Cluster(Part):
@@ -233,6 +237,10 @@ class Run(Part):
     seed: int = Field(0, ge=0, lt=2**63, description="Of every random choice")
     sources: dict[Name, Source] = Field(min_length=1, description="What may be chosen, by name")
     target: Source | None = Field(None, description="A sample of what training should be good at")
+    frozen: str = Field(
+        "", description="Run folder whose centroids, scorers, tiers and pilots stay"
+    )
+    removed: lineage.Removed = lineage.Removed()
     ingest: Ingest = Ingest()
     embed: Embed = Embed()
     cluster: Cluster = Cluster()
@@ -251,6 +259,9 @@ class Run(Part):
     def _consistent(self) -> "Run":
         if "target" in self.sources:
             raise ValueError("a source may not be called 'target'")
+        back = set(self.removed.sources) & set(self.sources)
+        if back:
+            raise ValueError(f"removed.sources and sources both name {sorted(back)}")
         unscored = set(scorers(self.tier.by)) - set(self.score)
         if unscored:
             raise ValueError(

@@ -29,4 +29,5 @@ REASONS = (
     "wrong_dimension",
     "not_finite",  # NaN or infinite embedding
     "zero_norm",  # an embedding without direction
+    "removed",  # by its uid, with `removed.uids`
 )

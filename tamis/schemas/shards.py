@@ -5,7 +5,10 @@ PCollection, so it is small, frozen and hashable.
 """
 
 import dataclasses
+import json
 from typing import Literal, NamedTuple
+
+from tamis import errors, storage
 
 Format = Literal["parquet", "jsonl", "csv"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -108,6 +111,23 @@ def parse(document: dict) -> Shard:
     file = dict(document["file"])
     file |= {"columns": Columns(**file["columns"]), "header": tuple(file["header"])}
     return Shard(**{**document, "file": File(**file)})
+
+
+def read(url: str) -> list[Shard]:
+    """The shards that a run has listed.
+
+    Raises:
+      ArtifactError: the list is missing or damaged.
+    """
+    try:
+        return [parse(d) for d in json.loads(storage.read_bytes(url))]
+    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+        raise errors.ArtifactError(
+            "the list of shards is missing or damaged",
+            where=url,
+            why=str(error),
+            remedy="restore it, or start a new run folder",
+        ) from error
 
 
 class Span(NamedTuple):

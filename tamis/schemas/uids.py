@@ -68,6 +68,11 @@ def from_hex(values: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
     return ((nibbles[:, 0::2] << 4) | nibbles[:, 1::2]).view(np.uint64).reshape(-1, 2)
 
 
+def sortable(uids: NDArray[np.uint64]) -> NDArray[np.bytes_]:
+    """Uids (n, 2) as 16 bytes each, which numpy can sort and search: shape (n,)."""
+    return np.ascontiguousarray(uids).view("S16").reshape(-1)
+
+
 def _bytes(values: pa.Array) -> bytes | pa.Buffer:
     return values.buffers()[2] or b""
 

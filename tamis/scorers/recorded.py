@@ -89,7 +89,7 @@ def _measured(table: pa.Table, metric: str, where: str) -> Measured:
             remedy="mend the training loop that wrote it, or leave the row out",
         )
     try:
-        names = sortable(uids.from_hex(table[columns.UID]))
+        names = uids.sortable(uids.from_hex(table[columns.UID]))
     except ValueError as error:
         raise errors.SchemaError(str(error), where=where, remedy="write 32 hex digits") from error
     order = np.argsort(names, kind="stable")
@@ -98,11 +98,6 @@ def _measured(table: pa.Table, metric: str, where: str) -> Measured:
         named = table[columns.UID][int(order[twice[0]])].as_py()
         raise errors.SchemaError(f"row {named} comes twice", where=where, remedy="keep one of them")
     return Measured(names[order], value[order])
-
-
-def sortable(uid: NDArray[np.uint64]) -> NDArray[np.bytes_]:
-    """Uids (n, 2) as 16 bytes each, which numpy can sort and search: shape (n,)."""
-    return np.ascontiguousarray(uid).view("S16").reshape(-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +141,7 @@ class Recorded(fitted.Fitted):
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         measured = self._artifact
-        wanted = sortable(uids.from_hex(batch.column(columns.UID)))
+        wanted = uids.sortable(uids.from_hex(batch.column(columns.UID)))
         at = np.searchsorted(measured.uid, wanted)
         found = at < len(measured.uid)
         found[found] = measured.uid[at[found]] == wanted[found]

@@ -101,7 +101,7 @@ def save(folder, name, x):
 
 
 def looked_up(batch):
-    return np.sort(recorded.sortable(uids.from_hex(batch.column("uid"))))
+    return np.sort(uids.sortable(uids.from_hex(batch.column("uid"))))
 
 
 @pytest.fixture(scope="module")
