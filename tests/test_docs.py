@@ -105,6 +105,26 @@ def test_examples_are_valid(example):
     jsonschema.validate(yaml.safe_load(text), runfile.json_schema())
 
 
+def test_the_page_on_extending_is_true(finished, tmp_path, monkeypatch, capsys):
+    (shell,), (more, whole) = blocks("docs/extending.md", "sh"), blocks("docs/extending.md", "yaml")
+    for line in shell.splitlines():
+        name, *words = line.partition("#")[0].split()[1:]
+        shown = CliRunner().invoke(cli.app, [name, "--help"])
+        assert shown.exit_code == 0
+        assert all(word in shown.output for word in words if word.startswith("--"))
+    (tmp_path / "more.yaml").write_text(more)
+    assert runfile.sources(str(tmp_path / "more.yaml"))["letters"].label == "topic"
+    assert runfile.parse(whole).removed.sources == ["forum"]
+    (snippet,) = blocks("docs/extending.md", "python")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/mine").symlink_to(finished)
+    (tmp_path / "data/news-2027.jsonl").write_text("{}\n")
+    monkeypatch.chdir(tmp_path)
+    exec(snippet.replace('"news"', '"far"'), {})  # as the run of the tests calls it
+    assert capsys.readouterr().out == "runs/mine-2 runs/mine\n"
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")

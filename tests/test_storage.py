@@ -1,3 +1,4 @@
+import pathlib
 import threading
 
 import pytest
@@ -30,6 +31,28 @@ def test_a_file_is_written_read_listed_and_removed(root):
     storage.remove_tree(root)
     storage.remove_tree(root)
     assert not storage.exists(url)
+
+
+def test_a_copy_is_a_file_of_its_own_that_leaves_what_is_there(root):
+    url, to = (storage.join(root, name, "part-0.parquet") for name in ("old", "new"))
+    storage.write_atomic(url, b"first")
+    storage.copy(url, to)
+    written = storage.modified(url)
+    assert (storage.read_bytes(to), bool(written)) == (b"first", True)
+    if storage.is_local(url):
+        assert pathlib.Path(url).samefile(to)
+    storage.write_atomic(to, b"other")
+    storage.copy(url, to)
+    assert (storage.read_bytes(url), storage.read_bytes(to)) == (b"first", b"other")
+    assert storage.modified(url) == written
+    assert storage.modified(storage.join(root, "nothing")) == ""
+
+
+def test_a_copy_goes_from_one_store_to_another(tmp_path):
+    url, to = str(tmp_path / "a"), f"memory://storage/{tmp_path.name}/b"
+    storage.write_atomic(url, b"first")
+    storage.copy(url, to)
+    assert storage.read_bytes(to) == b"first"
 
 
 def test_folders_can_be_made_twice(root):

@@ -187,7 +187,8 @@ class Frozen:
             sidecars.read(root, index.FOLDER, shard, [index.ROW])[index.ROW].to_numpy()
             for root in (self.root, self.here)
         )
-        table = sidecars.read(self.root, folder, shard).filter(pa.array(np.isin(old, new)))
+        table = sidecars.read(self.root, folder, shard).replace_schema_metadata()
+        table = table.filter(pa.array(np.isin(old, new)))
         facts = sidecars.facts(self.root, folder, shard)
         sidecars.commit(self.here, folder, shard, table, stamp, facts)
 

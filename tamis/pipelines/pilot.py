@@ -99,15 +99,17 @@ def _kept(recipe: str) -> dict:
 
 
 def _taken(run: session.Session, recipe: str, names: Sequence[str]) -> pa.Table | None:
-    """The measurements of the frozen run, if they were asked for alike and know every stratum.
+    """The measurements of the frozen run, if they were asked for alike and are of these strata.
 
     What a stratum is worth is taken to stay as its rows become more or fewer: what changes is how
-    many there are, and the planner is told.
+    many there are, and the planner is told. A stratum more or less makes it another design, and
+    what is left of the old one may carry no plan.
     """
     place = run.taken(NAME).get("measurements")
     if not place or not run.earlier or run.earlier.entry(NAME).get("recipe") != recipe:
         return None
-    return measurements.among(measurements.read(storage.join(run.root, place)), names)
+    found = measurements.read(storage.join(run.root, place))
+    return found if measurements.strata(found) == tuple(names) else None
 
 
 def _designed(

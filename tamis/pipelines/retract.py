@@ -185,17 +185,18 @@ def _with_source(run: session.Session, uid: str) -> Iterator[dict]:
     for old in _earlier(run):
         if "ingest" not in old.live:
             continue
-        for shard in old.known.values():
-            if shard.source in gone and shard.file.role == "supply":
-                table = old.index(shard.name).select([index.UID, index.ROW])
-                for row in table.filter(pc.starts_with(table[index.UID], uid)).to_pylist():
-                    yield {
-                        "uid": row["uid"],
-                        "source": shard.source,
-                        "path": shard.file.path,
-                        "row": row["row"],
-                        "removed": "with its source",
-                    }
+        cut = [s for s in old.known.values() if s.source in gone]
+        gone -= {s.source for s in cut}  # the run before has them too
+        for shard in cut:
+            table = old.index(shard.name).select([index.UID, index.ROW])
+            for row in table.filter(pc.starts_with(table[index.UID], uid)).to_pylist():
+                yield {
+                    "uid": row["uid"],
+                    "source": shard.source,
+                    "path": shard.file.path,
+                    "row": row["row"],
+                    "removed": "with its source",
+                }
 
 
 def _earlier(run: session.Session) -> Iterator[frozen.Frozen]:

@@ -128,27 +128,6 @@ def vector(measurements: pa.Table, column: str) -> NDArray[np.float64]:
     return measurements.column(column).to_numpy().astype(np.float64)
 
 
-def among(measurements: pa.Table, names: Sequence[str]) -> pa.Table | None:
-    """The trainings on some of the strata alone, in their order; None where one was never tried."""
-    known = strata(measurements)
-    if not set(names) <= set(known):
-        return None
-    at = [known.index(name) for name in names]
-    weights, supply = matrix(measurements, WEIGHTS), matrix(measurements, SUPPLY)
-    kept = np.isclose(weights[:, at].sum(axis=1), 1, atol=_SUM_TOLERANCE)
-    if kept.sum() < 2 or not weights[kept][:, at].any(axis=0).all():
-        return None
-    return table(
-        names,
-        samples=vector(measurements, SAMPLES)[kept],
-        errors=vector(measurements, ERROR)[kept],
-        weights=weights[kept][:, at],
-        supply=supply[kept][:, at],
-        seeds=vector(measurements, SEED)[kept],
-        chance=chance(measurements),
-    )
-
-
 def validate(measurements: pa.Table) -> pa.Table:
     """The table itself, once every value has been looked at.
 

@@ -22,7 +22,8 @@ from tamis.schemas import config, uids
 from tests.conftest import write_jsonl
 
 STAGES = tuple(chain.STAGES)[:-1]  # what check measures is not part of the promise
-BUDGETS = (100, 400)
+BY_SHARD = ("ingest", "embed", "cluster", "score", "tier")
+BUDGETS = (600,)
 NAMED = {"text": "text", "label": "label"}  # no ids: what a row says names it
 PER_ROW = ("ingest", "embed", "cluster", "score:prototypes", "score:mahalanobis")
 
@@ -36,12 +37,11 @@ def texts(tmp_path_factory, paragraphs):
         paragraphs["comment"],
     )
     rows = {
-        "third": comment[300:360],
-        "near": doc[:120],
-        "far": comment[:240] + comment[350:370],  # ten of them are in third
-        "target": doc[-300:],
-        "later": comment[240:290] + comment[:8] + doc[:2],
-        "fourth": comment[400:440] + comment[:3] + comment[240:243],
+        "near": doc[:80] + comment[:10],  # ten of them are in far
+        "far": comment[:260],
+        "target": doc[-150:],
+        "later": comment[300:350] + comment[10:18] + doc[:2],
+        "third": comment[400:440] + comment[12:15],
     }
     for name, listed in rows.items():
         plain = [{key: row[key] for key in ("text", "label")} for row in listed]
@@ -55,12 +55,12 @@ def document(texts, described):
 
     def describe(run):
         folder, _ = texts
-        path = {n: str(folder / f"{n}.jsonl") for n in ("third", "near", "far", "target")}
-        base = described(run, sources={"near": None, "far": None})
+        path = {n: str(folder / f"{n}.jsonl") for n in ("near", "far", "target")}
+        base = described(run)
         changes = {
-            "sources": {name: {"path": path[name], **NAMED} for name in ("third", "near", "far")},
+            "sources": {name: {"path": path[name], **NAMED} for name in ("near", "far")},
             "target": {"path": path["target"], **NAMED},
-            "ingest": {"shard_rows": 50},
+            "ingest": {"shard_rows": 100},
             "score": {"prototypes": {"keep": "theory"}, "mahalanobis": {}},
             "tier": {"by": {"prototypes": 1, "mahalanobis": 1}, "tiers": 2},
             "plan": {"budgets": list(BUDGETS), "strata": ["source"]},
@@ -97,8 +97,8 @@ def extended(old, texts):
 
 @pytest.fixture(scope="module")
 def listed(runs, texts):
-    """Rows of near and far, one of them in the file that came later too."""
-    names = named([*texts[1]["near"][3:6], texts[1]["far"][2], texts[1]["far"][250]])
+    """Rows of far: one in near too, one among the later ones and in third, and others."""
+    names = named([texts[1]["far"][i] for i in (5, 12, 55, 56, 57)])
     (runs / "gone.txt").write_text("\n".join(names) + "\n\n")
     return str(runs / "gone.txt"), names
 
@@ -106,7 +106,7 @@ def listed(runs, texts):
 @pytest.fixture(scope="module")
 def lessened(extended, listed):
     to = extend.beside(extended.root)
-    asked = extend.fewer(chain.reading(extended.root), to, sources=["third"], uids=listed[0])
+    asked = extend.fewer(chain.reading(extended.root), to, sources=["near"], uids=listed[0])
     return chain.run(asked, stages=STAGES)
 
 
@@ -145,8 +145,8 @@ def afresh(here, runs, name):
 def test_an_extended_run_is_the_run_of_all_rows_with_the_same_centroids(extended, runs):
     fresh = afresh(extended, runs, "afresh")
     assert manifests(extended.root) == manifests(fresh.root)
-    # All 11 old shards, and 6 of the target; none of the 2 new ones.
-    assert [extended.reused[stage] for stage in PER_ROW] == [17, 17, 11, 11, 11]
+    # All 4 old shards, and 2 of the target; not the new one.
+    assert [extended.reused[stage] for stage in PER_ROW] == [6, 6, 4, 4, 4]
     assert [fresh.reused[stage] for stage in PER_ROW] == [0] * 5
     taken = fresh.entry("pilot")
     assert (taken["taken"], taken["fitted"]) == (True, extended.entry("pilot")["fitted"])
@@ -154,70 +154,74 @@ def test_an_extended_run_is_the_run_of_all_rows_with_the_same_centroids(extended
 
 def test_what_was_there_stays_and_new_copies_of_it_are_copies(extended, texts, old):
     folder, said = texts
-    rows = {name for part in ("third", "near", "far", "later") for name in named(said[part])}
+    rows = {name for part in ("near", "far", "later") for name in named(said[part])}
     found = everything(extended.root)
     assert found.keys() == rows
     new = {uid for uid, path in found.items() if path == str(folder / "later.jsonl")}
     assert new == set(named(said["later"][:50]))
     before = chain.reading(old).entry("tier")["edges"]
     assert extended.entry("tier")["edges"] == before
-    assert verify.verify(extended, lambda _: None)[0].rows == 120 + 60 + 260 + 60
+    assert verify.verify(extended, lambda _: None)[0].rows == 90 + 260 + 60
 
 
 def test_the_manifest_names_the_one_it_continues(extended, old):
-    document = loading.document(select.folder(extended.root, "manifest", 400))
-    parent = loading.document(select.folder(old, "manifest", 400))
+    document = loading.document(select.folder(extended.root, "manifest", 600))
+    parent = loading.document(select.folder(old, "manifest", 600))
     assert document["lineage"]["run"] == old
-    assert document["lineage"]["manifests"]["400"] == parent["digest"] != document["digest"]
+    assert document["lineage"]["manifests"]["600"] == parent["digest"] != document["digest"]
     assert (document["lineage"]["added"], parent["lineage"]) == ({"far": 60}, None)
 
 
 def test_a_run_without_rows_is_the_run_that_never_had_them(lessened, runs, texts, listed):
     assert manifests(lessened.root) == manifests(afresh(lessened, runs, "afresh-3").root)
     folder, said = texts
-    rows = {name for part in ("near", "far", "later") for name in named(said[part])}
+    rows = {name for part in ("far", "later") for name in named(said[part])}
     found = everything(lessened.root)
     assert found.keys() == rows - set(listed[1])
-    # Copies in far of what third had stand for themselves; but for the one on the list.
-    assert {found[n] for n in named(said["far"][240:250])} == {str(folder / "far.jsonl")}
+    # Copies of what near had stand for themselves, but for the one on the list.
+    assert {found[n] for n in named(said["near"][80:85])} == {str(folder / "far.jsonl")}
+    assert {found[n] for n in named(said["near"][:2])} == {str(folder / "later.jsonl")}
 
 
 def test_what_was_removed_is_counted_and_told(lessened, listed, texts):
     lines = []
     balances = verify.verify(lessened, lines.append)
-    # The 60 of third; 3 of near, and of far one with its copy among the later ones, and another.
-    assert [(b.rows, b.removed) for b in balances] == [(500, 60 + 6)] * 2
-    assert lines[-1] == "removed: 5 uids and 60 rows of third are in no index and no manifest"
-    assert retract.told(lessened).endswith("without the 60 of third, without 5 uids")
-    (story,) = inspect.inspect(lessened, listed[1][0][:20])
-    assert (story["source"], story["row"], story["removed"]) == ("near", 3, "by its uid")
-    (story,) = inspect.inspect(lessened, named(texts[1]["third"][:1])[0])
-    assert (story["source"], story["row"], story["removed"]) == ("third", 0, "with its source")
-    stays, gone = inspect.inspect(lessened, named(texts[1]["third"][52:53])[0])
-    assert (stays["source"], "removed" in stays, gone["source"]) == ("far", False, "third")
+    # All 90 of near; of far the 5 on the list, one of which has a copy among the later ones.
+    assert [(b.rows, b.removed) for b in balances] == [(410, 90 + 6)]
+    assert lines[-1] == "removed: 5 uids and 90 rows of near are in no index and no manifest"
+    assert retract.told(lessened).endswith("without the 90 of near, without 5 uids")
+    told = inspect.inspect(lessened, listed[1][1][:20])
+    assert [(row["source"], row["row"], row["removed"]) for row in told] == [
+        ("far", 12, "by its uid"),
+        ("far", 52, "by its uid"),
+    ]
+    (story,) = inspect.inspect(lessened, named(texts[1]["near"][7:8])[0])
+    assert (story["source"], story["row"], story["removed"]) == ("near", 7, "with its source")
+    stays, gone = inspect.inspect(lessened, named(texts[1]["near"][82:83])[0])
+    assert (stays["source"], "removed" in stays, gone["source"]) == ("far", False, "near")
 
 
 def test_nothing_of_a_removed_row_is_in_the_folder(lessened, texts):
-    said = [text.encode() for text in texts[1]["near"][3:6]]
+    said = [text.encode() for text in texts[1]["far"][55:58]]
     for name, (data, _) in contents(lessened.root).items():
         assert not any(text in data for text in said), name
     rows = {
         p.name: pq.read_metadata(p).num_rows
         for p in (pathlib.Path(lessened.root) / "embeddings").iterdir()
     }
-    assert rows["part-00001-00000.parquet"] == 47
+    assert rows["part-00001-00000.parquet"] == 95
 
 
 @pytest.mark.parametrize(
     ("kind", "column"), [("random", "uid"), ("manifest", "source"), ("everything", "uid")]
 )
 def test_a_removed_row_that_is_smuggled_back_is_found(damaged, listed, kind, column):
-    folder = select.folder(str(damaged), kind, 400)
+    folder = select.folder(str(damaged), kind, 600)
     described = json.loads(pathlib.Path(folder, "manifest.json").read_text())
     part = described["parts"][-1]
     file = pathlib.Path(folder, part["file"])
     table = pq.read_table(file)
-    value = {"uid": listed[1][0], "source": "third"}[column]
+    value = {"uid": listed[1][0], "source": "near"}[column]
     at = table.column_names.index(column)
     changed = pa.array([value, *table[column].to_pylist()[1:]], pa.string())
     pq.write_table(table.set_column(at, table.schema.field(column), changed), file)
@@ -229,20 +233,23 @@ def test_a_removed_row_that_is_smuggled_back_is_found(damaged, listed, kind, col
 
 
 def test_what_is_removed_stays_removed_when_the_run_is_extended(lessened, texts, listed):
-    sources = {"fourth": config.Source(path=str(texts[0] / "fourth.jsonl"), **NAMED)}
+    sources = {"third": config.Source(path=str(texts[0] / "third.jsonl"), **NAMED)}
     asked = extend.more(chain.reading(lessened.root), extend.beside(lessened.root), sources=sources)
-    here = chain.run(asked, stages=STAGES)
-    gone = named(texts[1]["far"][2:3])[0]  # which fourth has too
-    assert gone in named(texts[1]["fourth"])
-    assert gone not in everything(here.root)
+    here = chain.run(asked, stages=(*BY_SHARD, "dedup", "pilot"))
+    gone = listed[1][1]
+    assert gone in named(texts[1]["third"])
+    assert verify.proof(here) == "5 uids and 90 rows of near are in no index and no manifest"
+    assert here.entry("ingest")["sources"]["third"]["rejected"] == {"removed": 1}
     # A source of its own is a stratum of its own, which no pilot has tried, and has its own tiers.
     assert "taken" not in here.entry("pilot")
-    assert set(here.entry("tier")["edges"]) == {"near", "far", "fourth"}
+    assert set(here.entry("tier")["edges"]) == {"far", "third"}
     told = inspect.inspect(here, gone)
-    assert {(row["source"], row["removed"]) for row in told} >= {("fourth", "by its uid")}
-    assert verify.verify(here, lambda _: None)[0].removed == 60 + 7
-    again = {"third": config.Source(path=str(texts[0] / "third.jsonl"), **NAMED)}
-    with pytest.raises(errors.ConfigError, match="'third' was removed from this run"):
+    assert {(row["source"], row["removed"]) for row in told} == {
+        ("far", "by its uid"),
+        ("third", "by its uid"),
+    }
+    again = {"near": config.Source(path=str(texts[0] / "near.jsonl"), **NAMED)}
+    with pytest.raises(errors.ConfigError, match="'near' was removed from this run"):
         extend.more(chain.reading(here.root), here.root + "-x", sources=again)
 
 
@@ -252,13 +259,13 @@ def test_a_run_needs_the_old_one_no_longer(lessened, damaged, tmp_path):
     )
     here = chain.run(asked, stages=STAGES)
     assert manifests(here.root) == manifests(lessened.root)
-    assert [here.reused[stage] for stage in PER_ROW] == [17, 17, 11, 11, 11]
+    assert [here.reused[stage] for stage in PER_ROW] == [6, 6, 4, 4, 4]
     assert verify.verify(here, lambda _: None)
 
 
 def test_an_adopted_sidecar_is_accepted_for_its_own_shard_alone(damaged):
     folder = damaged / "embeddings"
-    shutil.copy(folder / "part-00002-00001.parquet", folder / "part-00002-00002.parquet")
+    shutil.copy(folder / "part-00001-00001.parquet", folder / "part-00001-00002.parquet")
     with pytest.raises(errors.ArtifactError, match="sidecar is misaligned"):
         verify.verify(chain.reading(str(damaged)), lambda _: None)
 
@@ -276,7 +283,7 @@ def test_killed_in_the_middle_it_ends_the_same(extended, old, texts, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
     code = "import sys\nfrom tamis import runfile\nfrom tamis.pipelines import chain\n"
-    code += "chain.run(runfile.load(sys.argv[1]), stages=tuple(chain.STAGES)[:-1])"
+    code += f"chain.run(runfile.load(sys.argv[1]), stages={BY_SHARD})"
     command = [sys.executable, "-c", code, str(file)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
     while process.poll() is None and not storage.listing(asked.run + "/clusters"):
@@ -284,9 +291,12 @@ def test_killed_in_the_middle_it_ends_the_same(extended, old, texts, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.stderr.close()
     assert process.wait() == -signal.SIGKILL
-    here = chain.run(asked, stages=STAGES)
-    assert here.reused["embed"] == 17
-    assert manifests(here.root) == manifests(extended.root)
+    here = chain.run(asked, stages=BY_SHARD)
+    assert here.reused["embed"] == 7
+    for folder in ("index", "embeddings", "clusters", "scores", "tiers"):
+        both = [pathlib.Path(root) / folder for root in (here.root, extended.root)]
+        made, whole = ({n: data for n, (data, _) in contents(root).items()} for root in both)
+        assert made == whole
 
 
 def edit(path, change):
@@ -300,7 +310,7 @@ CHANGES = {
     "longer": (lambda text: text + text.splitlines()[0] + "\n", "bytes then"),
     "as long": (
         lambda text: text.replace('"text": "', '"text": "X', 1).replace(" ", "", 1),
-        "rows 0 to 50",
+        "rows 0 to 100",
     ),
 }
 
@@ -312,7 +322,7 @@ def own(texts, document, tmp_path):
     asked = document(str(tmp_path / "run")).model_dump(mode="json")
     for source in (*asked["sources"].values(), asked["target"]):
         source["path"] = str(folder / pathlib.Path(source["path"]).name)
-    chain.run(config.Run.model_validate(asked), stages=STAGES[:6])
+    chain.run(config.Run.model_validate(asked), stages=BY_SHARD)
     return folder, str(tmp_path / "run")
 
 
@@ -330,7 +340,7 @@ def test_a_file_that_changed_is_named(own):
             assert told.value.where == str(folder / "far.jsonl")
         else:  # read again, found to be the same, and no vector is made again
             here = chain.run(asked, stages=("ingest", "embed"))
-            assert (here.reused["ingest"], here.reused["embed"]) == (11, 17)
+            assert (here.reused["ingest"], here.reused["embed"]) == (3, 6)
         (folder / "far.jsonl").write_text(before)
     (folder / "far.jsonl").unlink()
     with pytest.raises(errors.SchemaError, match="no file matches"):
@@ -356,8 +366,8 @@ def test_names_that_are_wrong_are_told_with_the_nearest(old, texts, runs, listed
     )
     (runs / "no-uid.txt").write_text(f"{known}\n{known[:-1]}\n")
     wrong = {
-        "did you mean 'third'": {"sources": ["thrid"]},
-        "no source would be left": {"sources": ["third", "near", "far"]},
+        "did you mean 'near'": {"sources": ["naer"]},
+        "no source would be left": {"sources": ["near", "far"]},
         "nothing to remove": {},
         f"1 of 2 uids name no row.*nearest there is {known}": {"uids": str(runs / "unknown.txt")},
         "no-uid.txt:2": {"uids": str(runs / "no-uid.txt")},
@@ -383,6 +393,13 @@ def test_a_run_file_that_does_not_fit_the_frozen_run_is_refused(old, document, r
         chain.run(asked.model_copy(update={"frozen": str(runs / "nowhere")}), stages=("ingest",))
 
 
+def test_answers_of_a_guarded_target_are_not_given_back(old, texts, tmp_path):
+    root = str(shutil.copytree(old, tmp_path / "run"))
+    ledger.write(root, {**ledger.read(root), "guard": {"left": 3}})
+    here = chain.run(later(root, texts, str(tmp_path / "next")), stages=("ingest",))
+    assert ledger.read(here.root)["guard"] == {"left": 3}
+
+
 def test_the_command_line_extends_and_removes(old, texts, runs, lessened):
     def tamis(*args):
         return CliRunner().invoke(cli.app, list(args))
@@ -395,6 +412,4 @@ def test_the_command_line_extends_and_removes(old, texts, runs, lessened):
     (runs / "more.yaml").write_text("sources:\n  new: {path: x, txt: text}\n")
     wrong = tamis("extend", old, str(runs / "more.yaml"))
     assert isinstance(wrong.exception, errors.ConfigError)
-    assert "more.yaml:2:19: unknown key 'sources.new.txt'" in str(wrong.exception).replace(
-        "error ", ""
-    )
+    assert "more.yaml:2:18: unknown key 'sources.new.txt'" in str(wrong.exception)
