@@ -3,10 +3,9 @@
 Feldman & Zhang (2020), What neural networks memorize and why, Eq. 1: mem(i) = P[right on i, trained
 on S] - P[right on i, trained on S without i]. High = hard: rare or mislabelled rows, which cannot
 be predicted from the others. `tamis.pilots.subsets` estimates it as they do, by models of random
-subsets; here is the closed form where there is one:
-
-ridge regression onto one-hot labels: exact, with leverage h = x'(X'X + lambda I)^-1 x the
-prediction without row i is (f - h y) / (1 - h) (Allen 1974; the PRESS residual).
+subsets; here is the closed form for ridge regression onto one-hot labels. It is exact: with
+leverage h = x'(X'X + lambda I)^-1 x the prediction without row i is (f - h y) / (1 - h) (Allen
+1974; the PRESS residual).
 """
 
 import dataclasses

@@ -193,6 +193,18 @@ def test_what_a_design_leaves_open_is_told(law, runs, said):
     assert "hardly tell" in warnings
 
 
+@pytest.mark.parametrize(("times", "told"), [((4, 4), True), ((4, 1), False), ((4, 9), False)])
+def test_one_repeat_count_is_told(times, told):
+    """Of every row of every stratum in every run, however long."""
+    w, n = np.repeat(SHARES, len(LENGTHS), axis=0), np.tile(720 * LENGTHS, len(SHARES))
+    supply = np.maximum(w * n[:, None] / times, 1)
+    runs = measurements.table(
+        ("a", "b"), samples=n, errors=TRUTH.predict(w, n, supply), weights=w, supply=supply
+    )
+    warnings = laws.fit(runs, law=laws.RepetitionUtility).warnings
+    assert any("only one repeat count" in w for w in warnings) == told
+
+
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.name)
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.5])
 def test_errors_that_never_change_do_not_fit_in_silence(law, level):
