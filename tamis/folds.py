@@ -102,28 +102,26 @@ class BottomK:
     one uid are copies; they are ordered by their other plain columns.
 
     Attributes:
-      k: Rows wanted, in each group if there are groups.
+      k: Rows wanted.
       carry: Columns to carry beside the uid, fixed-size lists included.
       seed: The run's seed.
       purpose: What the sample is for; another purpose is another sample.
-      by: Columns whose combinations are the groups.
 
-    The result is a table of `priority, uid, by..., carry...` sorted by (priority, uid). Memory:
-    at most 2 k rows a group, and as much again while merging. Time O(n) + O(k log k) for every k
-    rows that get in, O(k log n/k) of them.
+    The result is a table of `priority, uid, carry...` sorted by (priority, uid). Memory: at most
+    2 k rows, and as much again while merging. Time O(n) + O(k log k) for every k rows that get in,
+    O(k log n/k) of them.
     """
 
     k: int
     carry: tuple[str, ...] = ()
     seed: int = 0
     purpose: tuple[str, ...] = ("sample",)
-    by: tuple[str, ...] = ()
 
     def zero(self) -> Sample:
         return Sample(pa.table({}), 2**64 - 1)
 
     def add(self, state: Sample, batch: pa.RecordBatch) -> Sample:
-        names = list(dict.fromkeys([columns.UID, *self.by, *self.carry]))
+        names = list(dict.fromkeys([columns.UID, *self.carry]))
         priority = seeding.priority(
             uids.from_hex(batch.column(columns.UID)), self.seed, *self.purpose
         )
@@ -148,14 +146,8 @@ class BottomK:
         return rows.take(_order(rows)).combine_chunks()
 
     def _compact(self, rows: pa.Table, bound: int) -> Sample:
-        """The first `k` rows of each group."""
-        order = _order(rows)
-        if self.by:
-            codes = _codes(rows, self.by)[order]
-            order = order[np.argsort(codes, kind="stable")]
-            _, first, place = np.unique(np.sort(codes), return_index=True, return_inverse=True)
-            return Sample(rows.take(order[np.arange(len(order)) - first[place] < self.k]), bound)
-        kept = rows.take(order[: self.k])
+        """The first `k` rows."""
+        kept = rows.take(_order(rows)[: self.k])
         if kept.num_rows == self.k > 0:
             bound = min(bound, kept.column(PRIORITY)[-1].as_py())
         return Sample(kept, bound)
@@ -166,16 +158,6 @@ def _order(rows: pa.Table) -> NDArray[np.int64]:
     plain = [f.name for f in rows.schema if not pa.types.is_nested(f.type)]
     keys = [(name, "ascending") for name in plain]
     return pc.sort_indices(rows, sort_keys=keys).to_numpy().astype(np.int64)
-
-
-def _codes(rows: pa.Table, by: tuple[str, ...]) -> NDArray[np.int64]:
-    """A number for each row's combination of `by`."""
-    codes = np.zeros(rows.num_rows, np.int64)
-    for name in by:
-        values = rows.column(name).combine_chunks().dictionary_encode("encode")
-        codes = codes * len(values.dictionary) + values.indices.to_numpy()
-        codes = np.unique(codes, return_inverse=True)[1]
-    return codes
 
 
 class Means(NamedTuple):

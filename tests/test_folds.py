@@ -46,7 +46,6 @@ FOLDS = {
     "sample": folds.BottomK(20, ("label", "embedding"), seed=3),
     "sample of all": folds.BottomK(1000, ("row",)),
     "sample of none": folds.BottomK(0),
-    "sample by group": folds.BottomK(7, ("embedding",), by=("source", "label")),
     "means": folds.ClassMeans(),
     "pass": radix.Pass(radix.start([[10, 50]], 6), ("score", "priority")),
     "later pass": later_pass(),
@@ -87,19 +86,6 @@ def test_the_sample_is_the_rows_of_smallest_priority():
     assert table["row"].to_pylist() == rows.tolist()
     assert table["embedding"].type == batch.schema.field("embedding").type
     np.testing.assert_array_equal(embeddings.matrix(table["embedding"]), unit_rows()[rows])
-
-
-def test_the_sample_of_each_group_is_its_own():
-    batch = pool()
-    fold = folds.BottomK(5, ("row",), by=("source",))
-    table = fold.result(fold.add(fold.zero(), batch))
-    priority = seeding.priority(uids.from_hex(batch["uid"]), 0, "sample")
-    source = batch["source"].to_numpy(zero_copy_only=False)
-    for name in ("x", "y"):
-        rows = np.flatnonzero(source == name)
-        best = rows[np.argsort(priority[rows])[:5]]
-        found = table.filter(pa.compute.equal(table["source"], name))
-        assert found["row"].to_pylist() == best.tolist()
 
 
 def test_another_purpose_is_another_sample():
@@ -204,7 +190,7 @@ def test_the_laws_catch_a_mutated_state():
 
 def test_bytes_of_a_result_are_the_same_for_any_workers():
     def digest(parts):
-        fold = FOLDS["sample by group"]
+        fold = FOLDS["sample"]
         states = [fold.add(fold.zero(), b) for b in parts]
         while len(states) > 1:
             states = [*states[2:], fold.merge(states[1], states[0])]

@@ -203,6 +203,9 @@ class Point(Document):
       predicted_error: Of the best allocation.
       interval: For one training run.
       alternatives: Predicted error of each other strategy by name.
+      alternative_intervals: Of each, for one training run.
+      gap_intervals: Of each's error above that of the best allocation, over what the pilots leave
+        open about the laws.
     """
 
     amount: float
@@ -213,6 +216,8 @@ class Point(Document):
     predicted_error: float
     interval: Interval
     alternatives: dict[str, float]
+    alternative_intervals: dict[str, Interval] = {}
+    gap_intervals: dict[str, Interval] = {}
 
 
 class Crossing(Document):

@@ -81,10 +81,11 @@ def plan(  # noqa: PLR0913 -- all but three are keywords with defaults
     _check_lengths(planned)
     standing = [here.standing(b) for b in _grid(amounts, terms.unit) if here.fits(b)]
     frontier = [_point(here, s) for s in standing]
+    had = functools.cache(functools.partial(doubt.had, standing, here.outlook, here.market))
     turns = crossings.chosen(
         frontier,
-        here.strategy,
-        functools.partial(doubt.of_choice, standing, here.outlook, here.market),
+        functools.partial(here.strategy, standing),
+        functools.partial(doubt.of_choice, standing, here.outlook, had),
         terms.unit,
     )
     others = crossings.named(
@@ -159,28 +160,47 @@ def _others(
 ) -> list[plan_.Alternative]:
     """Every other named strategy, best first."""
     own = here.label(chosen, known)
-    found = []
-    for name, training in known.items():
-        if name == own or abs(training.shares - chosen.shares).sum() < _ALIKE:
-            continue
-        value = float(here.outlook.expected(training, amount))
-        _, quota, rows = here.whole(training, amount)
-        found.append(
-            plan_.Alternative(
-                name=name,
-                predicted_error=value,
-                interval=here.outlook.interval(training, amount),
-                gap=value - error,
-                gap_interval=here.outlook.gap(chosen, training, amount),
-                allocation=here.allocation(quota, rows),
-            )
+    others = {
+        name: training
+        for name, training in known.items()
+        if name != own and abs(training.shares - chosen.shares).sum() >= _ALIKE
+    }
+    value, interval, gap = _judged(here, chosen, others, amount)
+    found = [
+        plan_.Alternative(
+            name=name,
+            predicted_error=value[name],
+            interval=interval[name],
+            gap=value[name] - error,
+            gap_interval=gap[name],
+            allocation=here.allocation(*here.whole(training, amount)[1:]),
         )
+        for name, training in others.items()
+    ]
     return sorted(found, key=lambda a: a.predicted_error)
+
+
+def _judged(
+    here: planner.Planner, chosen: Training, others: dict[str, Training], amount: float
+) -> tuple[dict[str, float], dict[str, plan_.Interval], dict[str, plan_.Interval]]:
+    """Expected error, its interval and that of the gap to the choice, by name."""
+    if not others:
+        return {}, {}, {}
+    many = forecast_.stacked(others.values())
+    value = here.outlook.expected(many, amount).tolist()
+    interval = here.outlook.intervals(many, amount).tolist()
+    gap = here.outlook.gaps(chosen, many, amount).tolist()
+    return (
+        dict(zip(others, value, strict=True)),
+        dict(zip(others, map(tuple, interval), strict=True)),
+        dict(zip(others, map(tuple, gap), strict=True)),
+    )
 
 
 def _point(here: planner.Planner, standing: doubt.Standing) -> plan_.Point:
     amount, training, others = standing
     used = np.minimum(training.supply, training.shares * training.samples)
+    value, interval, gap = _judged(here, training, others, amount)
     return plan_.Point(
         amount=amount,
         samples=round(float(training.samples)),
@@ -189,7 +209,9 @@ def _point(here: planner.Planner, standing: doubt.Standing) -> plan_.Point:
         rows=np.ceil(used - 1e-6).astype(np.int64).tolist(),
         predicted_error=float(here.outlook.expected(training, amount)),
         interval=here.outlook.interval(training, amount),
-        alternatives={k: float(here.outlook.expected(t, amount)) for k, t in others.items()},
+        alternatives=value,
+        alternative_intervals=interval,
+        gap_intervals=gap,
     )
 
 

@@ -5,7 +5,7 @@ the confidence set of a root (Fieller 1954, J. R. Stat. Soc. B 16). Where each d
 ends are the 5 % and 95 % quantiles of the draws' own crossings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from tamis.schemas import plan as plan_
 from tamis.selectors import forecast as forecast_
 from tamis.selectors import spending
 from tamis.selectors.forecast import Training
+
+_DIGITS = 3  # of shares: finer than a quota is worth
 
 
 class Standing(NamedTuple):
@@ -54,29 +56,53 @@ def of_named(
 def of_choice(
     frontier: Sequence[Standing],
     outlook: forecast_.Outlook,
-    market: spending.Market,
+    had: Callable[[int, int], Training | None],
     at: float,
 ) -> plan_.OpenInterval:
     """Where the choice may change from the allocations below a budget to those above it.
 
-    Every draw takes the best allocation of either side at each budget: O(points^2) predictions a
-    draw.
+    Every draw takes the best allocation of either side at each budget, from the crossing outwards
+    as far as it leaves anything open: at most O(points^2) predictions a draw.
 
     Args:
       frontier: Ascending in amount.
       outlook: What is believed.
-      market: What budgets can be turned into.
+      had: The shares of one choice for the budget of another, as `had` below; better remembered,
+        since crossings ask for the same ones.
       at: Where the choice is told to change.
     """
-    sides = [[s for s in frontier if (s.amount < at) == below] for below in (True, False)]
-    amounts: list[float] = []
-    gaps: list[plan_.Interval] = []
-    for amount in (s.amount for s in frontier):
-        below, above = (_offered(side, outlook, market, amount) for side in sides)
-        if below is not None and above is not None:
-            amounts.append(amount)
-            gaps.append(outlook.gap(below, above, amount))
-    return unsure(amounts, gaps, at)
+    middle = sum(s.amount < at for s in frontier)
+    sides = range(middle), range(middle, len(frontier))
+    outwards: tuple[tuple[Iterable[int], Callable[[plan_.Interval], bool]], ...] = (
+        (reversed(sides[0]), lambda gap: gap[0] > 0),
+        (sides[1], lambda gap: gap[1] < 0),
+    )
+    found: dict[int, plan_.Interval] = {}
+    for budgets, sure in outwards:
+        for budget in budgets:
+            below, above = (_offered(frontier, side, had, budget) for side in sides)
+            if below is None or above is None:
+                continue
+            found[budget] = outlook.gap(below, above, frontier[budget].amount)
+            if sure(found[budget]):
+                break
+    order = sorted(found)
+    return unsure([frontier[i].amount for i in order], [found[i] for i in order], at)
+
+
+def had(
+    frontier: Sequence[Standing],
+    outlook: forecast_.Outlook,
+    market: spending.Market,
+    choice: int,
+    budget: int,
+) -> Training | None:
+    """The shares chosen for one budget of the frontier, for another; None where it has none."""
+    standing, amount = frontier[choice], frontier[budget].amount
+    if choice == budget:
+        return standing.chosen
+    shares = market.allowed(amount).nearest(market.counted(standing.chosen.shares))
+    return market.training(shares, lambda t: outlook.expected(t, amount), amount)
 
 
 def unsure(
@@ -96,10 +122,10 @@ def unsure(
     >>> round(low, 2), round(high, 2)
     (3.16, 31.62)
     """
-    x, (low, high) = np.log(amounts), np.array(gaps).T
+    x, (low, high) = np.log(amounts), np.reshape(gaps, (-1, 2)).T
     below, above = (
         np.flatnonzero((x < np.log(at)) & (low > 0)),
-        np.flatnonzero((x > np.log(at)) & (high < 0)),
+        np.flatnonzero((x >= np.log(at)) & (high < 0)),
     )
     first = None if below.size == 0 else _root(x, low, below[-1], below[-1] + 1)
     last = None if above.size == 0 else _root(x, high, above[0] - 1, above[0])
@@ -118,22 +144,18 @@ def _root(x: spending.Floats, y: spending.Floats, i: int, j: int) -> float | Non
 
 
 def _offered(
-    side: Sequence[Standing],
-    outlook: forecast_.Outlook,
-    market: spending.Market,
-    amount: float,
+    frontier: Sequence[Standing],
+    side: Iterable[int],
+    had: Callable[[int, int], Training | None],
+    budget: int,
 ) -> Training | None:
-    """The shares of a side's choices for another budget, stacked; None where none can be had."""
-    allowed = market.allowed(amount)
-    tried = [
-        s.chosen
-        if s.amount == amount
-        else market.training(
-            allowed.nearest(market.counted(s.chosen.shares)),
-            lambda t: outlook.expected(t, amount),
-            amount,
-        )
-        for s in side
-    ]
-    found = [t for t in tried if t is not None]
-    return Training(*(np.stack(x) for x in zip(*found, strict=True))) if found else None
+    """What a side's choices come to for a budget, stacked; None where none can be had.
+
+    Of choices with the same shares one is enough: the budget's own, if it is among them.
+    """
+    distinct = {
+        np.round(frontier[i].chosen.shares, _DIGITS).tobytes(): i
+        for i in sorted(side, key=lambda i: i == budget)
+    }
+    found = [t for t in (had(i, budget) for i in distinct.values()) if t is not None]
+    return forecast_.stacked(found) if found else None

@@ -2,7 +2,7 @@
 
 import bisect
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -146,7 +146,7 @@ class Forecast:
         own = np.array([m.entry.fit.law.predict(*training) for m in self.members])
         weight = np.array([m.weight for m in self.members])
         apart = np.tensordot(weight, (own - self.predict(training)) ** 2, 1)
-        seed = self.cells.noise_at(float(np.max(training.samples)))
+        seed = self.cells.noise_at(training.samples)
         return np.sqrt(
             np.var(self.drawn(training), axis=0) + apart + steps * self.missed**2 + seed**2
         )
@@ -202,27 +202,40 @@ class Outlook:
         """Of trainings for a budget: shape (...,)."""
         return np.sum([p * f.expected(training) for f, p in self._near(amount)], axis=0)
 
+    def intervals(self, trainings: Training, amount: float) -> Floats:
+        """Of one training run each: shape (..., 2)."""
+        middle = self.expected(trainings, amount)
+        reach = _REACH * np.sum([p * f.deviation(trainings) for f, p in self._near(amount)], axis=0)
+        return np.stack([np.maximum(middle - reach, 0), middle + reach], axis=-1)
+
     def interval(self, training: Training, amount: float) -> plan_.Interval:
-        """Of one training run."""
-        middle = float(self.expected(training, amount))
-        pairs = self._near(amount)
-        reach = _REACH * float(sum(p * f.deviation(training) for f, p in pairs))
-        return max(0.0, middle - reach), middle + reach
+        """Of one run of one training."""
+        low, high = self.intervals(training, amount).tolist()
+        return low, high
 
-    def gap(self, training: Training, other: Training, amount: float) -> plan_.Interval:
-        """Of the error of `other` above that of `training`, for a budget.
+    def gaps(self, training: Training, others: Training, amount: float) -> Floats:
+        """Of the error of each of `others` (s,) above that of `training`, for a budget: (s, 2).
 
-        The laws agree on most of what they get wrong, so the gap is asked of each draw. Either may
-        be several trainings along one axis: then each draw takes the best of them. Between two
+        The laws agree on most of what they get wrong, so the gap is asked of each draw. Between two
         forecasts the ends are blended, since their draws are not the same ones.
         """
-        found = np.zeros(2)
-        for f, p in self._near(amount):
-            each = _least(f.every(other)) - _least(f.every(training))
-            middle = f.expected(other).min() - f.expected(training).min()
-            found += p * np.array(ends(each, float(middle)))
-        low, high = found.tolist()
+        return self._ends(training, others, amount, lambda error: error.reshape(len(error), -1))
+
+    def gap(self, training: Training, other: Training, amount: float) -> plan_.Interval:
+        """As `gaps`; either may be several trainings, of which each draw takes the best."""
+        ((low, high),) = self._ends(training, other, amount, _least).tolist()
         return low, high
+
+    def _ends(
+        self, training: Training, other: Training, amount: float, kept: Callable[[Floats], Floats]
+    ) -> Floats:
+        """Of the gaps between what is `kept` of the errors (draws, ...): shape (s, 2)."""
+        found = []
+        for f, p in self._near(amount):
+            first, second = f.every(training), f.every(other)
+            middle = kept(second.mean(0)[None]) - kept(first.mean(0)[None])
+            found.append(p * ends(kept(second) - kept(first), middle[0]))
+        return np.sum(found, axis=0)
 
     def _near(self, amount: float) -> list[tuple[Forecast, float]]:
         amounts = [f.amount for f in self.forecasts]
@@ -236,12 +249,17 @@ class Outlook:
         return [(low, 1 - part), (high, part)]
 
 
-def ends(values: Floats, middle: float) -> plan_.Interval:
-    """The 90 % of values, shape (n,), and what is told of them."""
-    low, high = np.quantile(values, [_TAIL, 1 - _TAIL]).tolist()
-    return min(low, middle), max(high, middle)
+def ends(values: Floats, middle: Floats) -> Floats:
+    """The 90 % of values (n, ...) and what is told of them (...,): shape (..., 2)."""
+    low, high = np.quantile(values, [_TAIL, 1 - _TAIL], axis=0)
+    return np.stack([np.minimum(low, middle), np.maximum(high, middle)], axis=-1)
+
+
+def stacked(trainings: Iterable[Training]) -> Training:
+    """Several as one, along a first axis."""
+    return Training(*(np.stack(x) for x in zip(*trainings, strict=True)))
 
 
 def _least(values: Floats) -> Floats:
-    """Shape (draws,)."""
-    return values.reshape(len(values), -1).min(-1)
+    """Shape (draws, 1)."""
+    return values.reshape(len(values), -1).min(-1, keepdims=True)

@@ -58,13 +58,11 @@ def values(
             plan_.Marginal(
                 stratum=stratum.name,
                 per_row=float(row.mean()),
-                per_row_interval=forecast_.ends(row, float(row.mean())),
+                per_row_interval=_told(row),
                 per_1000_rows=float(many.mean()),
-                interval=forecast_.ends(many, float(many.mean())),
+                interval=_told(many),
                 per_money=None if paid is None else float(paid.mean()),
-                per_money_interval=None
-                if paid is None
-                else forecast_.ends(paid, float(paid.mean())),
+                per_money_interval=None if paid is None else _told(paid),
             )
         )
     return found
@@ -125,6 +123,12 @@ def _changes(
     kept = base if unit == "money" else base._replace(supply=more)
     after = _best(forecast, [replan(forecast, kept, more), kept])
     return np.asarray(forecast.every(after) - forecast.every(base))
+
+
+def _told(changes: Floats) -> plan_.Interval:
+    """Of changes by each draw, shape (draws,)."""
+    low, high = forecast_.ends(changes, changes.mean()).tolist()
+    return low, high
 
 
 def _best(forecast: forecast_.Forecast, trainings: Sequence[Training]) -> Training:

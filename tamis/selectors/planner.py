@@ -1,6 +1,7 @@
 """One plan's standing facts, and what follows from them for any budget."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -93,10 +94,20 @@ class Planner:
             return strategies.label(training.shares, self.strata)
         return min(offered, key=lambda n: float(abs(offered[n].shares - training.shares).sum()))
 
-    def strategy(self, amount: float) -> str:
-        """What a person would call the best training for a budget."""
-        known = self.candidates(amount)
-        return self.label(self.best(amount, known), known)
+    def strategy(self, frontier: Sequence[doubt.Standing], amount: float) -> str:
+        """What a person would call the best training for a budget between two of the frontier.
+
+        The best is sought near both their choices: it is where one of them gives way to the other.
+        """
+        if self.mode == "prefix":
+            known = self.candidates(amount)
+            return self.label(self.best(amount, known), known)
+        above = int(np.searchsorted([s.amount for s in frontier], amount))
+        near = [s.chosen for s in frontier[max(above - 1, 0) : above + 1]]
+        objective = self.objective(amount)
+        found = [self.market.polished(objective, training, amount) for training in near]
+        best = min(found, key=lambda t: float(objective(t)))
+        return strategies.label(best.shares, self.strata)
 
     def whole(self, training: Training, amount: float) -> tuple[Training, Integers, Integers]:
         """The training in whole samples, its quotas and its rows: shapes (k,)."""

@@ -81,7 +81,7 @@ class Purchase:
         return (self.training(kept, objective, amount) if small.any() else None) or found
 
     def polished(self, objective: Objective, near: Training, amount: float) -> Training:
-        start = self._along(near.shares[None], np.atleast_1d(near.samples))
+        start = self._along(near.shares[None], np.append(self._lengths(amount), near.samples))
         return self._found(objective, start, amount, moves=_pairs(len(near.shares))) or near
 
     def supplied(self, supply: Floats) -> "Purchase":

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 
 from tamis import errors, seeding, testing
 from tamis.pilots import linear_probe, subsets
@@ -100,37 +100,6 @@ def test_ridge_influence_is_real_leave_one_out(tmp_path, over):
     want = [np.abs(all_rows - (wide @ b)[own]) for b in left_out(x, y, strength(x))]
     want = np.max(want, axis=1) if over == "max" else np.sum(want, axis=1)
     np.testing.assert_allclose(scorer.score(batch), want, rtol=1e-5, atol=1e-8)
-
-
-def logistic(x, y, penalty):
-    """The optimum, shape (3, d)."""
-    onehot = np.eye(3)[y]
-
-    def loss(flat):
-        w = flat.reshape(3, -1)
-        z = x @ w.T
-        log_p = z - np.logaddexp.reduce(z, axis=1)[:, None]
-        slope = (np.exp(log_p) - onehot).T @ x + penalty * w
-        return -(log_p * onehot).sum() + penalty / 2 * (w**2).sum(), slope.ravel()
-
-    options = {"maxiter": 5000, "ftol": 1e-16, "gtol": 1e-10}
-    start = np.zeros(3 * x.shape[1])
-    return optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x.reshape(
-        3, -1
-    )
-
-
-def test_logistic_newton_step_is_near_real_leave_one_out():
-    x, y = rows(80, noisy=8, seed=3)
-    x = np.hstack([x, np.ones((80, 1))]).astype(float)
-    w = logistic(x, y, 0.5)
-    got = memorization.logistic_leave_one_out(x, y, w, ridge=0.5)
-    keep = [np.arange(80) != i for i in range(80)]
-    real = np.array([x[i] @ logistic(x[k], y[k], 0.5).T for i, k in enumerate(keep)])
-    moved = np.linalg.norm(real - x @ w.T, axis=1)
-    missed = np.linalg.norm(real - got, axis=1)
-    assert np.median(missed / moved) < 0.02
-    assert (missed / moved).max() < 0.15
 
 
 def test_subset_estimates_are_differences_of_means():

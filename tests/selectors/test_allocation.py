@@ -150,6 +150,12 @@ def test_frontier_has_every_budget_and_falls_below_every_strategy():
     for p in PLAN.frontier:
         assert sum(p.shares) == pytest.approx(1)
         assert p.predicted_error <= min(p.alternatives.values()) + 1e-3
+        assert p.alternatives.keys() == p.alternative_intervals.keys() == p.gap_intervals.keys()
+        for name, error in p.alternatives.items():
+            low, high = p.alternative_intervals[name]
+            assert low < error < high
+            low, high = p.gap_intervals[name]
+            assert low <= error - p.predicted_error <= high
 
 
 def test_max_epochs_is_kept_by_every_allocation():

@@ -177,7 +177,7 @@ def planted(w=SHARES, n=LENGTHS, supply=SUPPLY, truth=TRUTH):
     )
 
 
-@pytest.mark.parametrize("law", [*laws.LAWS, laws.EffectiveData], ids=lambda law: law.name)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.name)
 @pytest.mark.parametrize(
     ("runs", "said"),
     [
@@ -193,7 +193,19 @@ def test_what_a_design_leaves_open_is_told(law, runs, said):
     assert "hardly tell" in warnings
 
 
-@pytest.mark.parametrize("law", [*laws.LAWS, laws.EffectiveData], ids=lambda law: law.name)
+@pytest.mark.parametrize(("times", "told"), [((4, 4), True), ((4, 1), False), ((4, 9), False)])
+def test_one_repeat_count_is_told(times, told):
+    """Of every row of every stratum in every run, however long."""
+    w, n = np.repeat(SHARES, len(LENGTHS), axis=0), np.tile(720 * LENGTHS, len(SHARES))
+    supply = np.maximum(w * n[:, None] / times, 1)
+    runs = measurements.table(
+        ("a", "b"), samples=n, errors=TRUTH.predict(w, n, supply), weights=w, supply=supply
+    )
+    warnings = laws.fit(runs, law=laws.RepetitionUtility).warnings
+    assert any("only one repeat count" in w for w in warnings) == told
+
+
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.name)
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.5])
 def test_errors_that_never_change_do_not_fit_in_silence(law, level):
     """At 0, at chance and beyond it."""
@@ -207,7 +219,7 @@ def test_errors_that_never_change_do_not_fit_in_silence(law, level):
     assert np.isfinite(list(found.parameters.values())).all()
 
 
-@pytest.mark.parametrize("law", [*laws.LAWS, laws.EffectiveData], ids=lambda law: law.name)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.name)
 def test_a_vector_far_from_what_is_plausible_is_told(law):
     """Errors of 40 times chance: no law can reach them inside its prior."""
     far = planted(truth=laws.Power((20.0, 20.0), 1e-3, 0.0))
@@ -220,6 +232,7 @@ def test_a_good_design_leaves_little_to_say(law):
     truths = {
         "SignalNoise": TRUTH,
         "RepetitionUtility": laws.RepetitionUtility((-0.3, -0.2), (2.0, 6.0), 3e6, 0.05),
+        "EffectiveData": laws.EffectiveData((-0.3, -0.2), (2.0, 6.0), 3e6, 0.05),
         "Power": laws.Power((2.0, 4.0), 0.4, 0.1),
     }
     found = laws.fit(table(truth=truths[law.name]), law=law)

@@ -1,5 +1,6 @@
 """Where a crossing may lie, against the crossings of the draws themselves."""
 
+import functools
 import types
 
 import numpy as np
@@ -71,7 +72,25 @@ def test_the_choice_is_doubted_where_the_draws_choose_otherwise():
     last = max(s.amount for s in standing if s.chosen.shares[0] == 1)
     at = 1.1 * last
     named = doubt.of_named(standing, outlook, at, "x alone", "y alone")
-    np.testing.assert_allclose(doubt.of_choice(standing, outlook, MARKET, at), named, rtol=0.02)
+    had = functools.partial(doubt.had, standing, outlook, MARKET)
+    np.testing.assert_allclose(doubt.of_choice(standing, outlook, had, at), named, rtol=0.02)
+
+
+def test_what_is_sure_is_not_asked_again():
+    """From the crossing outwards, every shares once, and no budget beyond the first sure ones."""
+    standing, outlook = frontier()
+    at = 1.1 * max(s.amount for s in standing if s.chosen.shares[0] == 1)
+    asked = []
+
+    def had(choice, budget):
+        asked.append((choice, budget))
+        return doubt.had(standing, outlook, MARKET, choice, budget)
+
+    low, high = doubt.of_choice(standing, outlook, had, at)
+    budgets = {standing[budget].amount for _, budget in asked}
+    assert len(asked) == 2 * len(budgets)
+    assert sum(b < low for b in budgets) == 1
+    assert sum(b > high for b in budgets) == 1
 
 
 def test_draws_that_agree_leave_no_doubt_but_the_grid_s():

@@ -1,5 +1,6 @@
 """Several laws that predict together, by hand."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -56,6 +57,18 @@ def test_the_error_on_held_out_lengths_adds_up_with_distance(together):
         want = np.sqrt(np.var([mean, b]) + apart + steps * missed + 0.003**2)
         assert together.deviation(at) == pytest.approx(want)
     assert together.reach == 4
+
+
+def test_intervals_and_gaps_of_many_are_those_of_each(together):
+    outlook = forecast_.Outlook([together, dataclasses.replace(together, amount=9000)])
+    many = Training(np.eye(2), np.array([100.0, 4000.0]), np.array([[100.0, 100], [50, 80]]))
+    intervals, gaps = outlook.intervals(many, 6000), outlook.gaps(AT, many, 6000)
+    for i in range(2):
+        one = Training(*(x[i] for x in many))
+        assert outlook.interval(one, 6000) == pytest.approx(intervals[i])
+        assert outlook.gap(AT, one, 6000) == pytest.approx(gaps[i])
+        middle = outlook.expected(one, 6000) - outlook.expected(AT, 6000)
+        assert gaps[i, 0] <= middle <= gaps[i, 1]
 
 
 def test_many_trainings_are_one_call(together):

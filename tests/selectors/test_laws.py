@@ -1,6 +1,7 @@
 """Predictions: published values, closed forms and limits."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -46,6 +47,44 @@ def test_effective_data_values():
     got = laws.EffectiveData(**TOY).predict(PREFIXES, 128e6, [POOL] * 4)
     np.testing.assert_allclose(got, [0.750495, 0.698563, 0.707277, 0.724985], atol=1e-6)
     assert got.argmin() == 1
+
+
+def moment_by_moment(law, w, n, m):
+    """The effective-data form of one training, walked through from start to start of an epoch."""
+    w, m = np.array(w), np.array(m, float)
+    used = w > 0
+    b, tau = np.array([law.b, law.tau])[:, used]
+    w, epoch = w[used], m[used] / w[used]
+    starts = {j * e for e in epoch for j in range(1, int(n / e) + 1) if j * e < n}
+    effective, log, moments = 0.0, 0.0, sorted({0.0, n, *starts})
+    for begin, end in itertools.pairwise(moments):
+        count = w * 0.5 ** (np.floor((begin + end) / 2 / epoch) * w / tau)
+        grown = effective + law.a / law.normaliser * (end - begin) * count.sum()
+        log += (count @ b / count.sum()) * np.log(grown / effective if effective else grown)
+        effective = grown
+    return np.exp(log) + law.d
+
+
+@given(
+    st.lists(st.floats(0.01, 1), min_size=3, max_size=3),
+    st.integers(10, 6000),
+    st.lists(st.integers(100, 10**4), min_size=3, max_size=3),
+    st.sampled_from([0, 1]),
+)
+def test_effective_data_is_walked_through_from_moment_to_moment(w, n, supply, unused):
+    w = np.array(w) * [1, unused, 1]
+    w /= w.sum()
+    law = laws.EffectiveData((-0.3, -0.1, -0.2), (2.0, 0.7, np.inf), 900.0, 0.1)
+    many = law.predict([[1, 0, 0], w, [0, 0.5, 0.5], w], [1e5, n, 17, n], supply)
+    np.testing.assert_allclose(many[1], moment_by_moment(law, w, n, supply), rtol=1e-9)
+    assert many[3] == pytest.approx(many[1], rel=1e-12)
+
+
+def test_effective_data_of_thousands_of_epochs_is_nearly_exact():
+    """Blocks of epochs share their mean beyond the 64th."""
+    law = laws.EffectiveData((-0.3, -0.2), (40.0, 90.0), 900.0, 0.1)
+    want = moment_by_moment(law, [0.9, 0.1], 4e5, [300, 40])
+    assert float(law.predict([0.9, 0.1], 4e5, [300, 40])) == pytest.approx(want, rel=2e-4)
 
 
 def naive_utility(b, tau, a, d, m, n, irreducible, z=1e5):

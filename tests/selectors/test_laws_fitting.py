@@ -18,6 +18,7 @@ SUPPLY = (400, 3000, 4000)
 BUDGETS = (2000, 16_000, 128_000)
 SIGNAL = laws.SignalNoise((0.85, 0.5, 0.45), 0.8, 0.85, 150, 1.0, 350, 0.25)
 UTILITY = laws.RepetitionUtility((-0.12, -0.09, -0.07), (2.0, 6.0, 4.0), 3e6, 0.12)
+EFFECTIVE = laws.EffectiveData((-0.12, -0.09, -0.07), (2.0, 6.0, 4.0), 3e6, 0.12)
 POWER = laws.Power((0.5, 0.7, 0.9), 0.22, 0.15)
 
 
@@ -32,11 +33,11 @@ def synthetic(law, *, noise=0.004, seeds=3, budgets=BUDGETS):
     )
 
 
-TABLES = {law.name: synthetic(law) for law in (SIGNAL, UTILITY, POWER)}
+TABLES = {law.name: synthetic(law) for law in (SIGNAL, UTILITY, EFFECTIVE, POWER)}
 GRID = np.random.default_rng(1).dirichlet([0.7] * 3, 60)
 
 
-@pytest.mark.parametrize("truth", [SIGNAL, UTILITY, POWER], ids=lambda law: law.name)
+@pytest.mark.parametrize("truth", [SIGNAL, UTILITY, EFFECTIVE, POWER], ids=lambda law: law.name)
 def test_the_generating_law_is_recovered_and_extrapolates(truth):
     fit = laws.fit(TABLES[truth.name], law=type(truth))
     for samples in (8000, 32_000, 128_000):
@@ -69,6 +70,7 @@ def test_compare_is_a_table():
     assert set(table["law"].to_pylist()) == {
         "SignalNoise",
         "RepetitionUtility",
+        "EffectiveData",
         "Power",
         "Rational",
     }

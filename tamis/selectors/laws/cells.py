@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tamis.schemas import measurements as measurements_
 
@@ -82,9 +82,10 @@ class Cells:
         weights, supply = self.weights[:, order], self.supply[:, order]
         return dataclasses.replace(self, names=tuple(names), weights=weights, supply=supply)
 
-    def noise_at(self, samples: float) -> float:
-        """Standard deviation of one run at a length: the nearest measured one, in logs."""
-        return float(self.seed_noise[np.argmin(abs(np.log(self.samples / samples)))])
+    def noise_at(self, samples: ArrayLike) -> NDArray[np.float64]:
+        """Standard deviation of one run at each length (...,): the nearest measured, in logs."""
+        ratio = self.samples / np.asarray(samples, np.float64)[..., None]
+        return self.seed_noise[np.argmin(abs(np.log(ratio)), axis=-1)]
 
 
 def drift(

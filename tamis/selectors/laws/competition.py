@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import fitting
+from tamis.selectors.laws.effective_data import EffectiveData
 from tamis.selectors.laws.power import Power
 from tamis.selectors.laws.protocol import Law
 from tamis.selectors.laws.repetition_utility import RepetitionUtility
 from tamis.selectors.laws.signal_noise import SignalNoise
 
-LAWS: tuple[type[Law], ...] = (SignalNoise, RepetitionUtility, Power)
+LAWS: tuple[type[Law], ...] = (SignalNoise, RepetitionUtility, EffectiveData, Power)
 
 _LEAST = 0.05  # a law of less weight does not predict
 _FEWEST = 3  # misses that say something

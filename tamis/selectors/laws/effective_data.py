@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis.selectors.laws import cells as cells_
-from tamis.selectors.laws import protocol, repetition_utility
+from tamis.selectors.laws import epochs, protocol, repetition_utility
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,26 +38,29 @@ class EffectiveData:
     ) -> NDArray[np.float64]:
         w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.b))
         shape = n.shape[:-1]
-        w, m, n = w.reshape(-1, w.shape[-1]), m.reshape(-1, m.shape[-1]), n.reshape(-1)
-        rows = [self._one(*row) for row in zip(w, n.tolist(), m, strict=True)]
-        return np.array(rows).reshape(shape)
+        w, m, n = w.reshape(-1, w.shape[-1]), m.reshape(-1, m.shape[-1]), n.reshape(-1, 1)
+        if not len(n):
+            return np.zeros(shape)
+        x = n * w / np.maximum(m, 1)
+        return (np.exp(self._log_error(w, x, n[:, 0])) + self.d).reshape(shape)
 
-    def _one(self, w: NDArray[np.float64], n: float, m: NDArray[np.float64]) -> float:
-        used = w > 0
-        w, epoch = w[used], m[used] / w[used]
-        b, tau = np.asarray(self.b)[used], np.asarray(self.tau)[used]
-        last = np.ceil(n / epoch).astype(int)
-        turns = [e * np.arange(1, j) for e, j in zip(epoch, last, strict=True)]
-        edges = np.unique(np.concatenate([[0.0, n], *turns]))  # (intervals + 1,)
-        k = np.floor(edges[:-1, None] * (1 + 1e-12) / epoch)
-        counts = w * 0.5 ** (k * w / tau)  # (intervals, strata)
-        grown = np.cumsum(np.diff(edges) * counts.sum(1)) * self.a / self.normaliser
+    def _log_error(
+        self, w: NDArray[np.float64], x: NDArray[np.float64], n: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Log of the error above d of x (r, k) epochs with shares w (r, k) of n (r,) samples."""
+        cell, low, width, _ = epochs.blocks(x)
+        first, part, block = epochs.timeline(x)
+        rate = (np.log(2) * w / np.asarray(self.tau, np.float64)).reshape(-1)
+        counts = (w.reshape(-1)[cell] * epochs.discounts(rate[cell], low, width))[block]
+        total = counts.sum(1)
         # Where nothing counts any more there is no growth either, whatever the utility.
-        utility = np.divide(
-            counts @ b, counts.sum(1), out=np.zeros(len(counts)), where=counts.sum(1) > 0
-        )
-        steps = np.log(grown) - np.log(np.concatenate([[1.0], grown[:-1]]))
-        return float(np.exp(utility @ steps)) + self.d
+        utility = np.divide(counts @ self.b, total, out=np.zeros(len(total)), where=total > 0)
+        grown = part * total
+        grown[first[1:]] -= np.add.reduceat(grown, first)[:-1]  # every training from nothing
+        log = np.log(np.cumsum(grown))
+        steps = np.diff(log, prepend=0.0)
+        steps[first] = log[first] + np.log(n * self.a / self.normaliser)
+        return np.add.reduceat(utility * steps, first)
 
     @classmethod
     def prior(cls, cells: cells_.Cells) -> protocol.Prior:

@@ -25,6 +25,7 @@ _STEP = 1e-6  # of forward differences; logs and logits are of order 1
 _APART = 1e-4  # of central differences
 _UNMOVED = 0.9  # of the prior's width left: the measurements said next to nothing
 _WIDEST = 5.0  # of the prior's widths, of an interval
+_ONE = 1.01  # ratio of repeat counts that are one
 _ALIKE = 3.0  # standard errors within which all errors are one
 _EXTREME = 3.0  # of the prior's widths from its middle: near an end of what is possible
 
@@ -237,8 +238,11 @@ def _design_warnings(cells: cells_.Cells) -> list[str]:
         found.append("only one length of training: how error changes with samples is unknown")
     if np.ptp(cells.error) <= _ALIKE * float(np.median(cells.seed_noise / np.sqrt(cells.count))):
         found.append("no error differs from another by more than its noise: nothing can be learned")
-    if cells.epochs.max() <= 1:
+    repeats = np.maximum(cells.epochs, 1)[cells.weights > 0]
+    if repeats.max() <= 1:
         found.append("no run repeats a row: what repetition costs is unknown")
+    elif repeats.max() <= _ONE * repeats.min():
+        found.append("only one repeat count: how fast repeats lose their worth is unknown")
     absent = [s for s, w in zip(cells.names, cells.weights.max(0), strict=True) if w == 0]
     if absent:
         found.append(f"never trained on {', '.join(absent)}: its worth is unknown")

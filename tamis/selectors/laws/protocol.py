@@ -110,7 +110,8 @@ def _check(w: NDArray[np.float64], n: NDArray[np.float64], m: NDArray[np.float64
         )
     if not (n.min(initial=1.0) > 0 and n.max(initial=1.0) < np.inf):
         raise errors.PlanError("samples must be positive and finite")
-    if not m.min(initial=1.0) >= 0 or ((m == 0) & (w > 0)).any():
+    least = m.min(initial=1.0)
+    if not least >= 0 or (least == 0 and ((m == 0) & (w > 0)).any()):
         raise errors.PlanError("a stratum with a share needs a supply of at least one row")
 
 

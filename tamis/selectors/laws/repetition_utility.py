@@ -10,12 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
 from tamis.selectors.laws import cells as cells_
-from tamis.selectors.laws import protocol
+from tamis.selectors.laws import epochs, protocol
 
 NORMALISER = 1e5
 Irreducible = Literal["inside", "outside"]
 
-_EXACT_EPOCHS = 64
 _STARTS = 2
 
 
@@ -158,39 +157,10 @@ def later_epochs(
       Exact for 64 epochs; beyond, epochs in blocks 5 % long share their mean discount.
     """
     x = n * w / np.maximum(m, 1)
-    rate = np.log(2) * w / np.asarray(tau, np.float64)
-    out = np.zeros(x.shape)
-    again = x > 1
-    if again.any():
-        out[again] = _discounted(x[again], rate[again])
-    return out
-
-
-def _discounted(x: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.float64]:
-    blocks = edges(float(x.max()))
-    return (growth(x, blocks) * discounts(rate, blocks)).sum(1)
-
-
-def growth(x: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log of the growth in samples within each block of epochs: (n,) epochs to (n, blocks)."""
-    low, high = blocks[:-1], blocks[1:]
-    return np.log(np.clip(x[:, None], low, high) / low)
-
-
-def discounts(rate: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of exp(-rate j) over the epochs j of each block: (s,) rates to (s, blocks)."""
-    low, width, r = blocks[:-1], np.diff(blocks), rate[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(r > 0, np.expm1(-r * width) / (width * np.expm1(-r)), 1.0)
-    return mean * np.exp(-r * low)
-
-
-def edges(epochs: float) -> NDArray[np.float64]:
-    """Where blocks of epochs begin: every epoch up to 64, then 5 % apart."""
-    found = [*range(1, _EXACT_EPOCHS + 1)]
-    while found[-1] < epochs:
-        found.append(int(found[-1] * 1.05))
-    return np.array(found, np.float64)
+    rate = np.broadcast_to(np.log(2) * w / np.asarray(tau, np.float64), x.shape).reshape(-1)
+    cell, low, width, growth = epochs.blocks(x)
+    grown = epochs.discounts(rate[cell], low, width) * growth
+    return np.bincount(cell, grown, x.size).astype(np.float64).reshape(x.shape)
 
 
 def _utilities(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
-from tamis.selectors.laws import repetition_utility
+from tamis.selectors.laws import epochs
 from tamis.selectors.laws.repetition_utility import NORMALISER, Irreducible, RepetitionUtility
 
 Floats = NDArray[np.float64]
@@ -117,17 +117,20 @@ def _runs(
             why="samples, supply and a must be positive, errors above d, and all of them finite",
         )
     x = n / supply
-    blocks = repetition_utility.edges(float(x.max()))
+    blocks = epochs.edges(float(x.max()))
     blocks = blocks[: max(2, int(np.searchsorted(blocks, x.max())) + 1)]
     basis = np.eye(3) if a is None else np.array([[np.log(a), 0], [1, 0], [0, 1]])
     fresh = np.log(np.minimum(n, supply) / NORMALISER)
-    return _Runs(y, fresh, repetition_utility.growth(x, blocks), blocks, d, inside, basis)
+    return _Runs(
+        y, fresh, epochs.growth(x[:, None], blocks[:-1], blocks[1:]), blocks, d, inside, basis
+    )
 
 
 def _later(runs: _Runs, log_tau: Floats) -> Floats:
     """Discounted log growth after the first epoch: shape (s, n)."""
     rate = np.log(2) * np.exp(-log_tau)
-    return repetition_utility.discounts(rate, runs.blocks) @ runs.growth.T
+    low, width = runs.blocks[:-1], np.diff(runs.blocks)
+    return epochs.discounts(rate[:, None], low, width) @ runs.growth.T
 
 
 def _starts(runs: _Runs) -> Floats:

@@ -26,7 +26,6 @@ from tamis.selectors.laws.rational import Rational
 Entry: TypeAlias = competition.Entry | language.Entry
 Fit: TypeAlias = fitting.Fit | huber.Fit | runs.LinearFit
 
-# `EffectiveData` is fitted when named: half a minute on two hundred settings, the others a second.
 OF_MIXTURES: tuple[type[Law], ...] = (*competition.LAWS, Rational)
 _ALIASES = {"val_loss": language.LOSS}
 
