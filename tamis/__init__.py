@@ -10,6 +10,18 @@ The folders, in flow order:
   pipelines/  move the data; the only importer of apache_beam
   loaders/    manifest to training
   report/     one HTML page
+
+`tamis.load` opens a manifest for training.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
+    """`load`, when it is asked for: `import tamis` loads neither numpy nor pyarrow."""
+    if name == "load":
+        return importlib.import_module("tamis.loaders.stream").load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,20 @@
-"""Read a manifest: which rows, and their contents, epoch by epoch."""
+"""Read a manifest: its document, and which rows of which shards it lists."""
 
 import json
-from collections.abc import Iterator
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from tamis import errors, seeding, sidecars, sources, storage
-from tamis.schemas import columns, manifest, shards
+from tamis import errors, seeding, sidecars, storage
+from tamis.schemas import manifest, shards
+
+
+class Part(NamedTuple):
+    """The rows that a manifest lists of one shard."""
+
+    shard: shards.Shard
+    digest: str
 
 
 def document(folder: str) -> dict:
@@ -34,70 +41,46 @@ def document(folder: str) -> dict:
     return found
 
 
-def table(folder: str) -> pa.Table:
-    """All rows of a manifest (`schemas.manifest.SCHEMA`), in input order."""
-    parts = [part for _, part in _parts(folder)]
-    return pa.concat_tables(parts) if parts else manifest.SCHEMA.empty_table()
+def parts(document: dict) -> tuple[Part, ...]:
+    """The parts of a manifest, in input order."""
+    return tuple(Part(shards.parse(p["shard"]), p["digest"]) for p in document["parts"])
 
 
-def load(folder: str, *, seed: int = 0) -> Iterator[pa.RecordBatch]:
-    """Stream the training data: `samples` rows in all, every row `repeats` times.
-
-    Epoch e passes over the inputs once, front to back, and yields the rows that are to be seen
-    more than e times, shuffled inside each shard. The order is a pure function of the manifest
-    and the seed. Memory is one shard's rows.
+def rows(folder: str, part: Part, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a part, in input order, of `schemas.manifest.SCHEMA`.
 
     Args:
-      folder: Of the manifest, e.g. `runs/demo/manifest/samples-8000`.
-      seed: Of the shuffles.
-
-    Yields:
-      One batch per shard and epoch: `uid, stratum`, and what the source has of `text, label,
-      id, embedding`.
+      folder: Of the manifest.
+      part: Which.
+      columns: Only these; then the bytes that are not read are not checked.
 
     Raises:
-      ManifestError: a part is damaged, or an input row is not the one the manifest names.
+      ManifestError: the part is missing, or not the one that the document names.
     """
-    digest = document(folder)["digest"]
-    epoch, left = 0, True
-    while left:
-        left = False
-        for shard, part in _parts(folder):
-            more = np.flatnonzero(part["repeats"].to_numpy() > epoch)
-            if len(more):
-                left = True
-                rng = seeding.generator(seed, "load", digest, epoch, shard.name)
-                yield _rows(shard, part.take(pa.array(rng.permutation(more))))
-        epoch += 1
-
-
-def _parts(folder: str) -> Iterator[tuple[shards.Shard, pa.Table]]:
-    for part in document(folder)["parts"]:
-        name = part["file"].removesuffix(".parquet")
-        found = seeding.digest(storage.read_bytes(sidecars.url(folder, "", name))).hex()
-        if found != part["digest"]:
-            raise errors.ManifestError(
-                "manifest part is damaged",
-                where=sidecars.url(folder, "", name),
-                why="its bytes are not those that manifest.json names",
-                remedy="run select again",
-            )
-        yield shards.parse(part["shard"]), sidecars.read(folder, "", name)
-
-
-def _rows(shard: shards.Shard, wanted: pa.Table) -> pa.RecordBatch:
-    named = tuple(shard.file.columns.named())
-    has_vectors = shard.file.vectors and columns.EMBEDDING not in named
-    want = (*named, *((columns.EMBEDDING,) if has_vectors else ()))
-    found = sources.lookup(shard, wanted["row"].to_numpy(), want, max_text_bytes=1 << 62)
-    known = sources.uids(shard.file, found.combine_chunks().to_batches()[0])
-    if not known.equals(wanted["uid"].combine_chunks().cast(known.type)):
+    where = sidecars.url(folder, "", part.shard.name)
+    if columns is not None:
+        return sidecars.read(folder, "", part.shard.name, columns)
+    data = storage.read_bytes(where) if storage.exists(where) else b""
+    if seeding.digest(data).hex() != part.digest:
         raise errors.ManifestError(
-            "the input has changed since the manifest was made",
-            where=shard.file.path,
-            why=f"rows of {shard.name} are not those the manifest names",
-            remedy="restore the file, or run again",
+            "manifest part is damaged" if data else "manifest part is missing",
+            where=where,
+            why="its bytes are not those that manifest.json names",
+            remedy="run select again",
         )
-    for name in ("uid", "stratum"):
-        found = found.append_column(name, wanted[name])
-    return found.drop_columns(["row"]).combine_chunks().to_batches()[0]
+    found = pq.read_table(pa.BufferReader(data))
+    missing = [name for name in manifest.SCHEMA.names if name not in found.column_names]
+    if missing:
+        raise errors.ManifestError(
+            f"the manifest has no {missing[0]}",
+            where=where,
+            why="an older tamis made it",
+            remedy="run select again",
+        )
+    return found
+
+
+def table(folder: str) -> pa.Table:
+    """All rows of a manifest (`schemas.manifest.SCHEMA`), in input order."""
+    listed = [rows(folder, part) for part in parts(document(folder))]
+    return pa.concat_tables(listed) if listed else manifest.SCHEMA.empty_table()

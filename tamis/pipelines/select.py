@@ -20,7 +20,7 @@ from tamis.schemas import columns, index, lineage, manifest, shards, tiers
 from tamis.schemas import plan as plan_schema
 from tamis.selectors import repeats
 
-VERSION = 1
+VERSION = 2
 NAME = "select"
 EVERYTHING = "everything"
 Times = Callable[[pa.RecordBatch], NDArray[np.int32]]
@@ -184,7 +184,7 @@ class Write(beam.DoFn):
         self._view, self._inputs, self._kinds, self._budgets = seen, inputs, kinds, budgets
 
     def process(self, span: shards.Span) -> Iterable[str]:
-        reads = {*self._kinds[0].among.order.reads, index.ROW}
+        reads = {*self._kinds[0].among.order.reads, index.ROW, index.CONTENT}
         with engine.carried():
             for shard in span.shards:
                 times = {q.kind: q.times(self._view.root, shard.name) for q in self._kinds}
@@ -219,6 +219,7 @@ class Write(beam.DoFn):
                     names.take(pa.array(stratum[rows])),
                     batch.column(tiers.TIER).take(pa.array(rows)),
                     pa.array(repeated[rows, j]),
+                    batch.column(index.CONTENT).take(pa.array(rows)),
                 ]
                 yield (
                     (kind, samples),

@@ -14,5 +14,6 @@ SCHEMA = pa.schema(
         pa.field("stratum", pa.string(), nullable=False),
         pa.field("tier", pa.int8(), nullable=False),
         pa.field("repeats", pa.int32(), nullable=False),  # times to train on it, at least 1
+        pa.field("content", pa.uint64(), nullable=False),  # hash of its text, else of its vector
     ]
 )
