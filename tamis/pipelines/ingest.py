@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tamis import errors, progress, sidecars, sources
+from tamis import errors, isolation, progress, sidecars, sources
 from tamis.pipelines import engine, session
 from tamis.schemas import columns, config, index, rejected, shards
 
@@ -49,7 +49,7 @@ def ingest(run: session.Session) -> None:
         ]
         _refuse_empty(found, cut)
         run.save_shards(cut)
-    write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
+    write = Write(run.root, inputs, dimension, run.config.ingest)
     run.per_shard(
         "ingest",
         inputs,
@@ -121,9 +121,9 @@ def _dimension(found: list[shards.File]) -> int:
 class Write(beam.DoFn):
     """Span to the index and rejected sidecars of its shards."""
 
-    def __init__(self, root: str, inputs: str, dimension: int, max_text_bytes: int) -> None:
+    def __init__(self, root: str, inputs: str, dimension: int, section: config.Ingest) -> None:
         self._root, self._inputs = root, inputs
-        self._dimension, self._max_text_bytes = dimension, max_text_bytes
+        self._dimension, self._section = dimension, section
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
@@ -131,7 +131,8 @@ class Write(beam.DoFn):
                 span,
                 self._wants(span.shards[0].file),
                 dimension=self._dimension,
-                max_text_bytes=self._max_text_bytes,
+                max_text_bytes=self._section.max_text_bytes,
+                images=isolation.Limits(self._section.max_pixels, self._section.image_seconds),
             )
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
