@@ -10,8 +10,8 @@ import difflib
 import os
 import pathlib
 import uuid
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import fsspec
 
@@ -104,9 +104,34 @@ def tree(url: str) -> list[str]:
     Names that start with `.` or `_` are skipped with all beneath them: they are the marks that
     Spark, git and download tools leave.
     """
+    return [entry.url for entry in entries(url)]
+
+
+class Entry(NamedTuple):
+    """A file under a folder.
+
+    Attributes:
+      url: Spelled as the folder was.
+      size: Bytes.
+      link: Whether it is a link, to whatever.
+    """
+
+    url: str
+    size: int
+    link: bool
+
+
+def entries(url: str) -> list[Entry]:
+    """The files of `tree` with their sizes, sorted by URL."""
     fs, path = filesystem(url)
-    below = (_relative(found, path) for found in fs.find(path))
-    return sorted(join(url, b) for b in below if not _hidden(b))
+    fs.invalidate_cache(path)
+    below = ((_relative(name, path), info) for name, info in fs.find(path, detail=True).items())
+    found = [
+        Entry(join(url, b), int(info.get("size") or 0), bool(info.get("islink")))
+        for b, info in below
+        if not _hidden(b)
+    ]
+    return sorted(found)
 
 
 def _hidden(path: str) -> bool:
@@ -177,6 +202,16 @@ def read_bytes(url: str) -> bytes:
     """All of a small file."""
     fs, path = filesystem(url)
     return fs.cat_file(path)
+
+
+def read_many(urls: Sequence[str]) -> list[bytes]:
+    """All of some small files of one file system, at once where it can."""
+    if not urls:
+        return []
+    fs, _ = filesystem(urls[0])
+    paths = [filesystem(url)[1] for url in urls]
+    found = fs.cat(paths, on_error="raise")
+    return [found] if isinstance(found, bytes) else [found[path] for path in paths]
 
 
 def makedirs(url: str) -> None:

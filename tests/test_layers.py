@@ -14,6 +14,7 @@ HEAVY = {"apache_beam", "torch", "sentence_transformers", "wordllama"}
 # Lower layers first; a module may import its own layer and those below it.
 LAYERS = (
     {"__init__", "errors", "seeding", "storage", "plugins"},
+    {"decoding", "isolation"},
     {"schemas"},
     {
         "linalg",

@@ -1,6 +1,7 @@
 """Estimate: memory, disk and time of a run before it starts, from the inputs' footers and sizes."""
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from tamis.pilots import design
 from tamis.pipelines import ingest, near
 from tamis.schemas import config, shards
 from tamis.selectors import costs
+from tamis.sources import tars
 
 # Rows a second on one core of the machine in benchmarks/README.md; a guide, not a promise.
 _RATES = {
@@ -31,6 +33,7 @@ _SECONDS_PER_STAGE = 0.5  # a pipeline starts, footers are read
 _BASE_BYTES = 330 << 20  # the interpreter with Beam, Arrow and faiss loaded
 _MODEL_BYTES = {"static": 120 << 20, "sentence-transformers": 900 << 20, "precomputed": 0}
 _PEEK_BYTES = 1 << 20
+_PEEK_SAMPLES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +96,26 @@ def _rows(file: shards.File) -> int:
     """Rows of a file: exact for Parquet, else size over the mean line of its first megabyte."""
     if file.format == "parquet":
         return sum(s.rows for s in sources.shards(file, 0, shards.SHARD_ROWS))
+    if file.format in ("images", "webdataset"):
+        return _images(file)
     with storage.open_read(file.path) as stream:
         head = stream.read(_PEEK_BYTES)
     lines = head.count(b"\n") or 1
     if file.compression != "none":
         return int(4 * file.size / 150)  # unknown until read: texts compress about fourfold
     return lines if len(head) >= file.size else int(file.size / (len(head) / lines))
+
+
+def _images(file: shards.File) -> int:
+    """Rows of a folder; of an archive, its size over the mean of its first samples."""
+    if file.format == "images":
+        return sum(s.rows for s in sources.shards(file, 0, shards.SHARD_ROWS))
+    samples = [
+        s.offset for s in itertools.islice(tars.samples(file, contents=False), _PEEK_SAMPLES)
+    ]
+    if len(samples) < _PEEK_SAMPLES:
+        return len(samples)
+    return int(file.size / (samples[-1] / (len(samples) - 1)))  # images do not compress again
 
 
 def _dimension(document: config.Run) -> int:

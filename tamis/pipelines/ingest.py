@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tamis import errors, progress, removed, sidecars, sources
+from tamis import errors, isolation, progress, removed, sidecars, sources
 from tamis.pipelines import engine, frozen, retract, session
 from tamis.schemas import columns, config, index, lineage, rejected, shards
 
@@ -47,7 +47,7 @@ def ingest(run: session.Session) -> None:
         cut = [s for i, f in named for s in sources.shards(f, i, run.config.ingest.shard_rows)]
         _refuse_empty(found, cut)
         run.save_shards(cut)
-    write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes, run.removed)
+    write = Write(run.root, inputs, dimension, run.config.ingest, run.removed)
     run.per_shard(
         "ingest",
         inputs,
@@ -138,10 +138,10 @@ class Write(beam.DoFn):
     """Span to the index and rejected sidecars of its shards."""
 
     def __init__(
-        self, root: str, inputs: str, dimension: int, max_text_bytes: int, listed: str
+        self, root: str, inputs: str, dimension: int, section: config.Ingest, listed: str
     ) -> None:
         self._root, self._inputs, self._list = root, inputs, listed
-        self._dimension, self._max_text_bytes = dimension, max_text_bytes
+        self._dimension, self._section = dimension, section
 
     def setup(self) -> None:
         with engine.carried():
@@ -153,7 +153,8 @@ class Write(beam.DoFn):
                 span,
                 self._wants(span.shards[0].file),
                 dimension=self._dimension,
-                max_text_bytes=self._max_text_bytes,
+                max_text_bytes=self._section.max_text_bytes,
+                images=isolation.Limits(self._section.max_pixels, self._section.image_seconds),
             )
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()

@@ -27,12 +27,13 @@ _HOME = {
     **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),
 }
 # What a reader may ask for, beside `score:<name>`.
-COLUMNS = (columns.TEXT, columns.SOURCE, *_HOME)
+_CONTENT = (columns.TEXT, columns.IMAGE)  # read from the input itself
+COLUMNS = (*_CONTENT, columns.SOURCE, *_HOME)
 
 
 def has(column: str) -> bool:
     """Whether readers of a run can ask for a column."""
-    return column.startswith("score:") or column in {*_HOME, columns.TEXT, columns.SOURCE}
+    return column.startswith("score:") or column in COLUMNS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +101,11 @@ class View:
 
         Args:
           span: Shards of one file.
-          reads: Columns: `text` from the input itself; `source`; `score:<name>`; else the
-            column of the sidecar that has it.
+          reads: Columns: `text` and `image` from the input itself; `source`; `score:<name>`; else
+            the column of the sidecar that has it.
         """
-        if columns.TEXT in reads:
-            yield from self._with_text(span, reads)
+        if any(c in reads for c in _CONTENT):
+            yield from self._with_content(span, reads)
             return
         for shard in span.shards:
             yield from ((shard, b) for b in self._aligned(shard, reads) if b.num_rows)
@@ -139,12 +140,15 @@ class View:
             }
             yield _batch(found, reads, shard, parts[0].num_rows)
 
-    def _with_text(
+    def _with_content(
         self, span: shards.Span, reads: tuple[str, ...]
     ) -> Iterator[tuple[shards.Shard, pa.RecordBatch]]:
-        sidecar_reads = (*dict.fromkeys([*(r for r in reads if r != columns.TEXT), *_KEYS]),)
+        content = tuple(c for c in _CONTENT if c in reads)
+        sidecar_reads = (*dict.fromkeys([*(r for r in reads if r not in content), *_KEYS]),)
         current, held, known = "", pa.table({}), np.zeros(0, np.int64)
-        for block in sources.read(span, _with_names(span), max_text_bytes=self.max_text_bytes):
+        for block in sources.read(
+            span, _with_names(span, content), max_text_bytes=self.max_text_bytes
+        ):
             if block.shard.name != current:
                 current = block.shard.name
                 held = _table(self._aligned(block.shard, sidecar_reads))
@@ -160,7 +164,7 @@ class View:
             part = held.slice(start, kept.num_rows).combine_chunks()
             _same(block.shard, kept, part)
             found = {name: _whole(part.column(name)) for name in sidecar_reads}
-            found[columns.TEXT] = kept.column(columns.TEXT)
+            found |= {name: kept.column(name) for name in content}
             yield block.shard, _batch(found, reads, block.shard, kept.num_rows)
 
 
@@ -172,9 +176,9 @@ def _table(batches: Iterator[pa.RecordBatch]) -> pa.Table:
     return pa.Table.from_batches(found) if found else pa.table({})
 
 
-def _with_names(span: shards.Span) -> tuple[str, ...]:
-    """The input columns that hold the text and name the row."""
-    return tuple(dict.fromkeys([columns.TEXT, *sources.naming(span.shards[0].file)]))
+def _with_names(span: shards.Span, content: tuple[str, ...]) -> tuple[str, ...]:
+    """The input columns that are wanted and that name the row."""
+    return tuple(dict.fromkeys([*content, *sources.naming(span.shards[0].file)]))
 
 
 def _same(shard: shards.Shard, read: pa.RecordBatch, indexed: pa.Table) -> None:

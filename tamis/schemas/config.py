@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from tamis import decoding
 from tamis.schemas import lineage, planning, shards
 from tamis.schemas.parts import Fraction, Name, Part, Positive
 
@@ -26,6 +27,7 @@ class Source(Part):
     id: str = Field(
         "", description="Column of the source's own ids; without it, content names a row"
     )
+    image: str = Field("", description="Column of encoded images; docs/images.md says which")
     embedding: str = Field("", description="Column of precomputed vectors")
     vectors: str = Field(
         "", description=".npy file with one precomputed vector per row of the file"
@@ -37,12 +39,12 @@ class Source(Part):
 
     @pydantic.model_validator(mode="after")
     def _has_content(self) -> "Source":
-        if not (self.text or self.embedding or self.vectors):
-            raise ValueError("name at least one of: text, embedding, vectors")
+        if not (self.text or self.image or self.embedding or self.vectors):
+            raise ValueError("name at least one of: text, image, embedding, vectors")
         return self
 
     def columns(self) -> shards.Columns:
-        return shards.Columns(self.text, self.label, self.id, self.embedding)
+        return shards.Columns(self.text, self.label, self.id, self.embedding, self.image)
 
 
 class Ingest(Part):
@@ -50,6 +52,12 @@ class Ingest(Part):
 
     shard_rows: Positive = Field(shards.SHARD_ROWS, description="Rows per shard")
     max_text_bytes: Positive = Field(1 << 20, description="A longer text is rejected")
+    max_pixels: Positive = Field(
+        decoding.MAX_PIXELS, description="An image whose header tells more is not decoded"
+    )
+    image_seconds: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="Processor time an image may take to be decoded, in a process of its own"
+    )
     max_rejected_fraction: Fraction = Field(0.01, description="Above it the run fails with code 3")
     duplicates: Literal["drop", "keep"] = Field(
         "drop", description="Rows with one uid: train on the first only, or on each"

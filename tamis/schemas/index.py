@@ -20,7 +20,9 @@ SCHEMA = pa.schema(
             ROW, pa.int64(), nullable=False
         ),  # row of the input file, from 0, bad rows counted
         pa.field(N_UNITS, pa.int32(), nullable=False),  # words of the text; 1 where there is none
-        pa.field(CONTENT, pa.uint64(), nullable=False),  # hash of the text, else of the vector
+        pa.field(
+            CONTENT, pa.uint64(), nullable=False
+        ),  # hash of image and text, else of the vector
         pa.field(LABEL, pa.string()),  # class, where the source has labels
     ]
 )

@@ -30,4 +30,10 @@ REASONS = (
     "not_finite",  # NaN or infinite embedding
     "zero_norm",  # an embedding without direction
     "removed",  # by its uid, with `removed.uids`
+    "missing_image",
+    "empty_image",  # 0 bytes
+    "not_an_image",  # of no format that is read
+    "damaged_image",  # truncated, or what a decoder cannot make sense of
+    "image_too_large",  # more pixels than allowed, by its header, or bytes
+    "decoder_failed",  # it crashed, or took more time or memory than it may
 )

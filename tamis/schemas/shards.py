@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from tamis import errors, storage
 
-Format = Literal["parquet", "jsonl", "csv"]
+Format = Literal["parquet", "jsonl", "csv", "images", "webdataset"]
 Compression = Literal["none", "gzip", "zstd"]
 Role = Literal["supply", "target"]
 
@@ -28,12 +28,14 @@ class Columns:
       label: Column of class labels; strings, integers and booleans are taken as strings.
       id: Column with the source's own ids; without one a row is named by its content.
       embedding: Column of precomputed vectors.
+      image: Column of encoded images.
     """
 
     text: str = ""
     label: str = ""
     id: str = ""
     embedding: str = ""
+    image: str = ""
 
     def named(self) -> dict[str, str]:
         """Canonical name to the file's name, of the columns there are, in canonical order."""
@@ -47,10 +49,10 @@ class File:
     Attributes:
       source: Name of the source.
       role: `supply` is chosen from; `target` is what training should be good at.
-      path: Path or URL, as fsspec takes it.
+      path: Path or URL, as fsspec takes it; of format `images`, of a folder.
       format: How rows are written.
-      compression: Of line files; Parquet compresses itself.
-      size: Bytes on disk.
+      compression: Of line files and archives; Parquet compresses itself.
+      size: Bytes on disk; of a folder, of all its images.
       delimiter: Between cells of a csv file, one character.
       quote: Around cells of a csv file, one character, or empty when none is special.
       header: Names of a csv file's columns when its first line does not give them.
@@ -84,9 +86,9 @@ class Shard:
       file: Where the rows are.
       row: First row, counted in the file from 0, bad rows included.
       rows: How many rows.
-      start: First byte of the range in an uncompressed line file; in Parquet the first row of the
-        row group where the shard begins; else 0.
-      stop: Byte after the range in an uncompressed line file, else 0.
+      start: First byte of the range in an uncompressed line file or archive; in Parquet the first
+        row of the row group where the shard begins; else 0.
+      stop: Byte after the range in an uncompressed line file or archive, else 0: to its end.
     """
 
     name: str

@@ -8,9 +8,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis.schemas import rejected, shards
+from tamis.schemas import columns, rejected, shards
 
 STAGE = "ingest"
+KINDS = {  # of the canonical columns; those of vectors have a length of their own
+    columns.TEXT: pa.large_string(),
+    columns.LABEL: pa.string(),
+    columns.ID: pa.string(),
+    columns.IMAGE: pa.large_binary(),
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,7 +26,8 @@ class Block:
     Attributes:
       shard: Where the rows are.
       batch: `row` (int64, of the file, ascending) and the wanted columns under canonical names:
-        text large_string, label and id string, embedding fixed_size_list<float32>[d]; no nulls.
+        text large_string, label and id string, image large_binary (the encoded file), embedding
+        fixed_size_list<float32>[d]; no nulls.
       rejected: The bad rows, as `schemas.rejected.SCHEMA`, ascending too.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tamis import errors
 from tamis.schemas import shards as kinds
-from tamis.sources import lines, parquet, streams, vectors
+from tamis.sources import folders, lines, parquet, streams, tars, vectors
 
 SPANS_PER_ROW_GROUP = 4
 
@@ -28,13 +28,14 @@ def shards(
       SchemaError: the file is empty (0 bytes), damaged, or has not one vector per row.
 
     Parquet costs a look at the footer. A line file is read once, in memory that does not grow with
-    it: an uncompressed one for the byte where each shard begins, a compressed one for its rows.
+    it: an uncompressed one for the byte where each shard begins, a compressed one for its rows. Of
+    an uncompressed archive the headers are read; a folder is listed.
     """
     if rows_per_shard < 1:
         raise errors.ConfigError(f"rows_per_shard is {rows_per_shard}", remedy="at least 1")
-    streams.sniff(file)
-    cut = _cut_parquet if file.format == "parquet" else _cut_lines
-    total, starts, stops = cut(file, rows_per_shard)
+    if file.format != "images":
+        streams.sniff(file)
+    total, starts, stops = _CUTS.get(file.format, _cut_lines)(file, rows_per_shard)
     if file.vectors:
         vectors.check(file.vectors, total, file.path)
     return [
@@ -77,6 +78,26 @@ def _cut_lines(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], l
     if not file.seekable:
         return total, [0] * len(starts), [0] * len(starts)
     return total, starts, [*starts[1:], stop][: len(starts)]
+
+
+def _cut_tar(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], list[int]]:
+    """Samples, and the byte range of each shard where the archive can be entered there."""
+    total, starts = 0, []
+    for total, sample in enumerate(tars.samples(file, contents=not file.seekable), 1):
+        if (total - 1) % rows_per_shard == 0:
+            starts.append(sample.offset)
+    if not file.seekable:
+        return total, [0] * len(starts), [0] * len(starts)
+    return total, starts, [*starts[1:], 0][: len(starts)]
+
+
+def _cut_images(file: kinds.File, rows_per_shard: int) -> tuple[int, list[int], list[int]]:
+    total = len(folders.listing(file.path).entries)
+    nothing = [0] * -(-total // rows_per_shard)
+    return total, nothing, nothing
+
+
+_CUTS = {"parquet": _cut_parquet, "webdataset": _cut_tar, "images": _cut_images}
 
 
 def spans(found: Iterable[kinds.Shard]) -> list[kinds.Span]:

@@ -4,6 +4,7 @@ import dataclasses
 
 from tamis import errors, storage
 from tamis.schemas import shards
+from tamis.sources import folders
 
 FORMATS: dict[str, shards.Format] = {
     ".parquet": "parquet",
@@ -14,9 +15,12 @@ FORMATS: dict[str, shards.Format] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".tab": "csv",
+    ".tar": "webdataset",
+    ".tgz": "webdataset",
 }
 COMPRESSIONS: dict[str, shards.Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _TABBED = (".tsv", ".tab")
+_TGZ = ".tgz"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Source:
     Attributes:
       name: Name of the source.
       role: `supply` or `target`.
-      paths: Files, folders (all known files in them, at any depth) and glob patterns.
+      paths: Files, folders (all known files in them, at any depth) and glob patterns; of format
+        `images`, folders that are each one file of rows.
       columns: Which column holds what.
       format: How rows are written; by the file's extension if None.
       delimiter: Between cells of a csv file; a tab for .tsv and a comma for others if None.
@@ -76,6 +81,8 @@ def _check_dialect(source: Source) -> None:
 
 
 def _matches(source: Source, pattern: str) -> list[str]:
+    if source.format == "images":
+        return [_images(pattern)]
     if storage.is_folder(pattern):
         known = [p for p in storage.tree(pattern) if _format(source, p)]
         if known:
@@ -84,6 +91,16 @@ def _matches(source: Source, pattern: str) -> list[str]:
             "no file of a known kind in this folder", where=pattern, remedy=f"known are {_known()}"
         )
     return storage.glob(pattern) or _no_match(source, pattern)
+
+
+def _images(path: str) -> str:
+    if not storage.is_folder(path):
+        raise errors.SchemaError(
+            "format: images is of a folder, and this is none",
+            where=path,
+            remedy="name the folder; archives and Parquet files need no format",
+        )
+    return path.rstrip("/")
 
 
 def _no_match(source: Source, pattern: str) -> list[str]:
@@ -129,8 +146,8 @@ def _file(source: Source, path: str, vectors: str) -> shards.File:
         path=path,
         format=form,
         columns=source.columns,
-        compression="none" if form == "parquet" else compression,
-        size=storage.size(path),
+        compression="none" if form in ("parquet", "images") else compression,
+        size=folders.listing(path).size if form == "images" else storage.size(path),
         delimiter=("\t" if tabbed else ",") if source.delimiter is None else source.delimiter,
         quote=("" if tabbed else '"') if source.quote is None else source.quote,
         header=source.header,
@@ -151,6 +168,8 @@ def _extensions(path: str) -> tuple[str, shards.Compression]:
     stem, last = _split(path.rpartition("/")[2].lower())
     if last in COMPRESSIONS:
         return _split(stem)[1], COMPRESSIONS[last]
+    if last == _TGZ:
+        return last, "gzip"
     return last, "none"
 
 
@@ -160,4 +179,4 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _known() -> str:
-    return f"{' '.join(FORMATS)}, with {' '.join(COMPRESSIONS)} after those of lines"
+    return f"{' '.join(FORMATS)}, with {' '.join(COMPRESSIONS)} after those of lines and .tar"

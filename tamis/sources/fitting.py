@@ -2,8 +2,7 @@
 
 import difflib
 import itertools
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +10,20 @@ import pyarrow as pa
 from tamis import errors
 from tamis.schemas import columns as names
 from tamis.schemas import shards
-from tamis.sources import blocks, jsonl, lines, parquet, records, streams, vectors
+from tamis.sources import (
+    blocks,
+    folders,
+    jsonl,
+    lines,
+    parquet,
+    records,
+    streams,
+    tars,
+    vectors,
+)
 
 PEEK_ROWS = 1000
+PEEK_SAMPLES = 100
 _PEEK_BYTES = 256 << 10
 
 
@@ -42,24 +52,27 @@ def check(file: shards.File) -> None:
       SchemaError: the file is empty or damaged, or a declared column is missing or holds something
         else. A column of JSON lines is missing if the first 1,000 rows have none.
     """
-    streams.sniff(file)
+    if file.format != "images":
+        streams.sniff(file)
     if file.vectors:
         vectors.layout(file.vectors)
-    if file.format == "parquet":
-        _check_parquet(file)
-    elif file.format == "csv":
-        _check_csv(file)
-    else:
-        _check_jsonl(file)
+    _CHECKS[file.format](file)
 
 
 def column_names(file: shards.File) -> tuple[str, ...]:
-    """The file's own column names; of JSON lines, those of the first 1,000 rows."""
+    """The file's own column names; of JSON lines, those of the first rows, of tars too."""
     if file.format == "parquet":
         return tuple(parquet.schema(file).names)
     if file.format == "csv":
         return lines.header(file)
-    return tuple(dict.fromkeys(key for record in _first_records(file) for key in _keys(record)))
+    if file.format == "images":
+        return tuple(folders.column_names(file.path))
+    if file.format == "webdataset":
+        first = itertools.islice(tars.samples(file), PEEK_SAMPLES)
+        return tuple(dict.fromkeys(name for sample in first for name in tars.column_names(sample)))
+    return tuple(
+        dict.fromkeys(key for record in _first_records(file) for key in jsonl.keys(record))
+    )
 
 
 def dimension(file: shards.File) -> int:
@@ -116,12 +129,7 @@ def _check_parquet(file: shards.File) -> None:
 
 
 def _check_csv(file: shards.File) -> None:
-    if file.columns.embedding:
-        raise errors.SchemaError(
-            f"column {file.columns.embedding!r}: a csv file cannot hold embeddings",
-            where=file.path,
-            remedy="give them as vectors: FILE.npy, or write Parquet or JSON lines",
-        )
+    _check_holds(file, "a csv file", embedding=False, image=False)
     header = lines.header(file)
     _check_present(file, header)
     for name in file.columns.named().values():
@@ -129,7 +137,49 @@ def _check_csv(file: shards.File) -> None:
             raise errors.SchemaError(f"two columns are named {name!r}", where=file.path)
 
 
+def _check_images(file: shards.File) -> None:
+    _check_holds(file, "a folder of images", embedding=False)
+    _check_image_column(file, folders.IMAGE)
+    _check_present(file, column_names(file))
+
+
+def _check_tar(file: shards.File) -> None:
+    _check_holds(file, "an archive", embedding=False)
+    have = column_names(file)
+    for name in file.columns.named().values():
+        _check_one(file, name, have, any(part in have for part in name.split(";")))
+
+
+def _check_holds(
+    file: shards.File, what: str, *, embedding: bool = True, image: bool = True
+) -> None:
+    """Raise where a source declares columns that its format cannot hold."""
+    columns = file.columns
+    if columns.embedding and not embedding:
+        raise errors.SchemaError(
+            f"column {columns.embedding!r}: {what} cannot hold embeddings",
+            where=file.path,
+            remedy="give them as vectors: FILE.npy, or write Parquet or JSON lines",
+        )
+    if columns.image and not image:
+        raise errors.SchemaError(
+            f"column {columns.image!r}: {what} cannot hold images",
+            where=file.path,
+            remedy="write Parquet, a folder (format: images) or WebDataset tars",
+        )
+
+
+def _check_image_column(file: shards.File, name: str) -> None:
+    if file.columns.image not in ("", name):
+        raise errors.SchemaError(
+            f"image is {file.columns.image!r}, but in a folder it is called {name!r}",
+            where=file.path,
+            remedy=f"image: {name}",
+        )
+
+
 def _check_jsonl(file: shards.File) -> None:
+    _check_holds(file, "JSON lines", image=False)
     declared = file.columns.named()
     seen: dict[str, None] = {}
     fit: set[str] = set()
@@ -137,7 +187,7 @@ def _check_jsonl(file: shards.File) -> None:
     for i, record in enumerate(_first_records(file)):
         if i == 0 and record.lstrip().startswith(b"["):
             raise _array(file)
-        seen |= dict.fromkeys(_keys(record))
+        seen |= dict.fromkeys(jsonl.keys(record))
         for k, name in declared.items():
             value = jsonl.values(record, {k: name})
             if isinstance(value, dict) and value[k] is not None:
@@ -148,14 +198,6 @@ def _check_jsonl(file: shards.File) -> None:
         _check_present(file, tuple(seen))
     for k in wrong.keys() - fit:
         raise _wrong_type(file, k, declared[k], wrong[k])
-
-
-def _keys(record: bytes) -> Iterable[str]:
-    try:
-        row = json.loads(record)
-    except (ValueError, RecursionError):
-        return ()
-    return row.keys() if isinstance(row, dict) else ()
 
 
 def _first_records(file: shards.File) -> Iterator[bytes]:
@@ -174,15 +216,19 @@ def _array(file: shards.File) -> errors.SchemaError:
 def _check_present(file: shards.File, have: Iterable[str]) -> None:
     have = list(have)
     for name in file.columns.named().values():
-        if name in have:
-            continue
-        near = difflib.get_close_matches(name, have, 1, 0.4)
-        raise errors.SchemaError(
-            f"column {name!r} not found",
-            where=file.path,
-            why=f"columns: {', '.join(have[:30])}",
-            remedy=f"did you mean {near[0]!r}?" if near else "name one of them under columns:",
-        )
+        _check_one(file, name, have, name in have)
+
+
+def _check_one(file: shards.File, name: str, have: Sequence[str], found: bool) -> None:  # noqa: FBT001
+    if found:
+        return
+    near = difflib.get_close_matches(name, have, 1, 0.4)
+    raise errors.SchemaError(
+        f"column {name!r} not found",
+        where=file.path,
+        why=f"columns: {', '.join(have[:30])}",
+        remedy=f"did you mean {near[0]!r}?" if near else "name one of them under columns:",
+    )
 
 
 def _wrong_type(file: shards.File, k: str, name: str, found: str) -> errors.SchemaError:
@@ -191,3 +237,12 @@ def _wrong_type(file: shards.File, k: str, name: str, found: str) -> errors.Sche
         where=file.path,
         remedy=f"name another column as {k}, or convert this one",
     )
+
+
+_CHECKS = {
+    "parquet": _check_parquet,
+    "csv": _check_csv,
+    "jsonl": _check_jsonl,
+    "images": _check_images,
+    "webdataset": _check_tar,
+}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import NoReturn
 
 import numpy as np
@@ -149,6 +150,15 @@ def values(record: bytes, names: dict[str, str]) -> dict[str, object] | tuple[st
         return "malformed", f"not JSON: {error.msg} at column {error.colno}"
     except RecursionError:
         return "malformed", "not JSON: nested too deeply"
+
+
+def keys(record: bytes) -> Iterable[str]:
+    """The fields of one line; none if it is no object."""
+    try:
+        row = json.loads(record)
+    except (ValueError, RecursionError):
+        return ()
+    return row.keys() if isinstance(row, dict) else ()
 
 
 def _object(record: bytes) -> dict[str, object]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tamis.schemas import columns, embeddings, shards
 from tamis.schemas import uids as names
@@ -14,14 +15,17 @@ def uids(file: shards.File, batch: pa.RecordBatch) -> pa.Array:
 
     Args:
       file: Whose rows they are: a source with ids is named by (source, id), so that text may be
-        mended without a new name; one without by its text, else its embedding, whatever the
-        source, so that copies are found across sources.
+        mended without a new name; one without by its image, its text or both, else its embedding,
+        whatever the source, so that copies are found across sources.
       batch: With the column that names, no nulls.
     """
     if file.columns.id:
         return names.of(file.source, batch.column(columns.ID))
-    if file.columns.text:
-        return names.of("", batch.column(columns.TEXT))
+    content = [names.of("", batch.column(k)) for k in _content(file) if k != columns.EMBEDDING]
+    if len(content) == 2:
+        return names.of("", pc.binary_join_element_wise(*content, ""))
+    if content:
+        return content[0]
     x = np.ascontiguousarray(embeddings.matrix(batch.column(columns.EMBEDDING)))
     width = pa.binary(x.shape[1] * x.itemsize)
     raw = pa.FixedSizeBinaryArray.from_buffers(width, len(x), [None, pa.py_buffer(x)])
@@ -30,19 +34,24 @@ def uids(file: shards.File, batch: pa.RecordBatch) -> pa.Array:
 
 def naming(file: shards.File) -> tuple[str, ...]:
     """The input columns that `uids` and `contents` read."""
-    content = columns.TEXT if file.columns.text else columns.EMBEDDING
-    return (columns.ID, content) if file.columns.id else (content,)
+    return (columns.ID, *_content(file)) if file.columns.id else _content(file)
+
+
+def _content(file: shards.File) -> tuple[str, ...]:
+    """What a row is, of whatever its source has."""
+    held = file.columns.named()
+    return tuple(k for k in (columns.IMAGE, columns.TEXT) if k in held) or (columns.EMBEDDING,)
 
 
 def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array) -> pa.Array:
-    """64 bits of a hash of each row's text, else of its vector: uint64.
+    """64 bits of a hash of each row's image and text, else of its vector: uint64.
 
     Tells whether a row is still what it was, and whether two rows with one id are one row. Where
     the content names the row it is the first half of its uid, at no cost.
 
     Args:
       file: Whose rows they are.
-      batch: With the text or the vectors.
+      batch: With what `naming` lists.
       named: Their uids.
     """
     if file.columns.id:

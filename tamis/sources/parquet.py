@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ EXPECTED = {
     names_.LABEL: "string, integer or boolean",
     names_.ID: "string or integer",
     names_.EMBEDDING: "list of float16, float32 or float64",
+    names_.IMAGE: "binary, or a struct with binary `bytes` as of HF datasets",
 }
 
 
@@ -166,7 +168,9 @@ def _payload(found: dict[str, pa.Array], i: int) -> bytes:
     """The row as JSON would show it, without decoding bytes that may not be text."""
     parts = []
     for name, values in found.items():
-        if name == names_.EMBEDDING:
+        if name == names_.IMAGE:
+            shown = (values[i].as_py() or b"")[:16].hex().encode()
+        elif name == names_.EMBEDDING:
             shown = str(values[i].as_py())[: rejected.PAYLOAD_BYTES].encode()
         else:
             shown = values[i : i + 1].cast(_binary(values.type))[0].as_py() or b"null"
@@ -185,6 +189,8 @@ def fits(canonical: str, kind: pa.DataType) -> bool:
         return True
     if canonical == names_.EMBEDDING:
         return _is_list(kind) and pa.types.is_floating(_plain(kind.value_type))
+    if canonical == names_.IMAGE:
+        return _is_binary(_encoded(kind))
     if _is_text(kind):
         return True
     if canonical == names_.TEXT:
@@ -193,14 +199,32 @@ def fits(canonical: str, kind: pa.DataType) -> bool:
 
 
 def cast(canonical: str, values: pa.Array) -> pa.Array:
-    """A fitting column to large_string (text), string (label, id) or list<float32> (embedding)."""
+    """A fitting column to large_string (text), string (label, id), large_binary or list<float32>.
+
+    Of an image as HF datasets write it, a struct of `bytes` and `path`, only the bytes are taken:
+    no path from data is opened.
+    """
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if canonical == names_.EMBEDDING:
         return values.cast(_VECTOR)
-    return values.cast(pa.large_string() if canonical == names_.TEXT else pa.string())
+    if pa.types.is_struct(values.type):
+        values = pa.compute.struct_field(values, "bytes")
+    return values.cast(blocks.KINDS[canonical])
+
+
+def _encoded(kind: pa.DataType) -> pa.DataType:
+    """The type of the bytes of an image."""
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return kind.field("bytes").type
+    return kind
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -1,15 +1,16 @@
 """Shards to blocks of good and bad rows."""
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, storage
+from tamis import errors, isolation, storage
 from tamis.schemas import columns as names
 from tamis.schemas import embeddings, shards
-from tamis.sources import blocks, fitting, lines, parquet, validate, vectors
+from tamis.sources import blocks, fitting, folders, lines, parquet, tars, validate, vectors
 
 MAX_TEXT_BYTES = 1 << 20
 
@@ -20,6 +21,7 @@ def read(
     *,
     dimension: int = 0,
     max_text_bytes: int = MAX_TEXT_BYTES,
+    images: isolation.Limits | None = None,
 ) -> Iterator[blocks.Block]:
     """The rows of a span, shard by shard, front to back.
 
@@ -30,6 +32,7 @@ def read(
       dimension: Length of embeddings; `fitting.dimension` of the file if 0, which looks at its
         first rows again for every span.
       max_text_bytes: Longest text.
+      images: Decode each image, within these limits, to see that it can be; else images are bytes.
 
     Yields:
       Blocks of at most `BATCH_ROWS` rows and about `BATCH_BYTES`, cut where the shard and the file
@@ -42,9 +45,13 @@ def read(
     _check_unchanged(file)
     if names.EMBEDDING in want and not dimension:
         dimension = fitting.dimension(file)
-    rules = validate.Rules(want, dimension, max_text_bytes)
-    for shard, parsed in _parsed(span, want):
-        yield validate.block(shard, parsed, rules)
+    with contextlib.ExitStack() as stack:
+        checker = None
+        if images is not None and names.IMAGE in want:
+            checker = stack.enter_context(isolation.Checker(images))
+        rules = validate.Rules(want, dimension, max_text_bytes, checker)
+        for shard, parsed in _parsed(span, want):
+            yield validate.block(shard, parsed, rules)
 
 
 def lookup(
@@ -115,13 +122,17 @@ def _parsed(
 def _from_file(
     span: shards.Span, named: dict[str, str]
 ) -> Iterator[tuple[shards.Shard, blocks.Parsed]]:
-    if span.shards[0].file.format != "parquet":
-        yield from lines.read(span, named)
-    else:
+    form = span.shards[0].file.format
+    if form == "parquet":
         yield from parquet.read(span.shards, named)
+    else:
+        readers = {"images": folders.read, "webdataset": tars.read}
+        yield from readers.get(form, lines.read)(span, named)
 
 
 def _check_unchanged(file: shards.File) -> None:
+    if file.format == "images":
+        return  # its reader lists the folder anyway, and looks
     try:
         size = storage.size(file.path)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Bytes of a line file, decompressed, in chunks of fixed size."""
+"""Bytes of a file, decompressed, in chunks of fixed size."""
 
 import contextlib
 import gzip
@@ -24,7 +24,9 @@ _FOREIGN = {
 }
 
 
-class _Readable(Protocol):
+class Readable(Protocol):
+    """What bytes are read from."""
+
     def read(self, size: int, /) -> bytes: ...
 
 
@@ -36,20 +38,26 @@ def chunks(file: shards.File, start: int = 0, stop: int = 0, size: int = CHUNK) 
     Raises:
       SchemaError: the file is missing, or its compressed stream is damaged or ends early.
     """
-    with _named(file), storage.open_read(file.path) as raw:
-        if file.compression == "none":
-            raw.seek(start)
-        stream = _decompressed(raw, file)
+    with opened(file, start) as stream:
         position = start
-        while data := _fully(stream, min(size, stop - position) if stop else size):
+        while data := fully(stream, min(size, stop - position) if stop else size):
             yield data
             position += len(data)
+
+
+@contextlib.contextmanager
+def opened(file: shards.File, start: int = 0) -> Iterator[Readable]:
+    """The decompressed bytes of a file; from `start` where it can be entered there."""
+    with _named(file), storage.open_read(file.path) as raw:
+        if file.seekable:
+            raw.seek(start)
+        yield _decompressed(raw, file)
 
 
 def head(file: shards.File, size: int) -> bytes:
     """The first `size` decompressed bytes, or all there are."""
     with _named(file), storage.open_read(file.path) as raw:
-        return _fully(_decompressed(raw, file), size)
+        return fully(_decompressed(raw, file), size)
 
 
 def sniff(file: shards.File) -> None:
@@ -75,7 +83,7 @@ def sniff(file: shards.File) -> None:
             raise errors.SchemaError(
                 f"not {file.format} but {kind}",
                 where=file.path,
-                remedy="name it after what it is, or write it as UTF-8 lines",
+                remedy="name it after what it is, or write it as what it is named",
             )
 
 
@@ -103,7 +111,7 @@ def _damaged(file: shards.File, error: Exception) -> errors.SchemaError:
     )
 
 
-def _decompressed(raw: BinaryIO, file: shards.File) -> _Readable:
+def _decompressed(raw: BinaryIO, file: shards.File) -> Readable:
     if file.compression == "gzip":
         return gzip.GzipFile(fileobj=raw)
     if file.compression == "zstd":
@@ -111,7 +119,7 @@ def _decompressed(raw: BinaryIO, file: shards.File) -> _Readable:
     return raw
 
 
-def _fully(stream: _Readable, size: int) -> bytes:
+def fully(stream: Readable, size: int) -> bytes:
     """`size` bytes, fewer only at the end; a bare `read` may stop anywhere."""
     data = stream.read(size)
     if len(data) == size or not data:

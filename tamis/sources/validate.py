@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tamis import isolation
 from tamis.schemas import columns as names
 from tamis.schemas import embeddings, shards
 from tamis.sources import blocks, utf8
@@ -20,11 +21,13 @@ class Rules(NamedTuple):
       want: Canonical names, each of which must have a value.
       dimension: Length of the embeddings.
       max_text_bytes: Longest text, in bytes of UTF-8.
+      images: Decodes images to see that they can be; None takes them as they are.
     """
 
     want: tuple[str, ...]
     dimension: int
     max_text_bytes: int
+    images: isolation.Checker | None = None
 
 
 class Finding(NamedTuple):
@@ -77,7 +80,7 @@ def _batch(
 def _nothing(name: str) -> pa.Array:
     if name == names.EMBEDDING:
         return pa.array([], pa.list_(pa.float32()))
-    return pa.array([], pa.large_string() if name == names.TEXT else pa.string())
+    return pa.array([], blocks.KINDS[name])
 
 
 def _vectors(values: pa.Array, dimension: int) -> pa.Array:
@@ -90,6 +93,9 @@ def _vectors(values: pa.Array, dimension: int) -> pa.Array:
 def _findings(name: str, columns: dict[str, pa.Array], rules: Rules) -> Iterator[Finding]:
     if name == names.EMBEDDING:
         yield from _of_embedding(columns[name], rules.dimension)
+        return
+    if name == names.IMAGE:
+        yield from _of_image(columns[name], rules.images)
         return
     broken = utf8.invalid(columns[name])
     if broken.any():
@@ -113,6 +119,18 @@ def _of_text(name: str, values: pa.Array, rules: Rules) -> Iterator[Finding]:
     blank = (lengths == 0) | _numpy(pc.utf8_is_space(values), 0)
     if blank.any():
         yield Finding(blank, "empty_text", lambda i: f"{lengths[i]} bytes of white space")
+
+
+def _of_image(values: pa.Array, checker: isolation.Checker | None) -> Iterator[Finding]:
+    yield from _missing(names.IMAGE, values)
+    if checker is None:
+        return
+    there = ~_nulls(values)
+    verdicts = np.full((len(values), 2), "", object)
+    if there.any():
+        verdicts[there] = checker(values.drop_null().to_pylist())
+    for reason in sorted({*verdicts[:, 0]} - {""}):
+        yield Finding(verdicts[:, 0] == reason, reason, lambda i: str(verdicts[i, 1]))
 
 
 def _of_name(name: str, values: pa.Array, rules: Rules) -> Iterator[Finding]:
