@@ -14,14 +14,15 @@ certainty and whatever the clustering. SemDeDup (Abbas et al. 2023) compares ins
 import math
 from typing import NamedTuple
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis import nearest
 
 PROBES = 16
-_ROWS = 8_192
+_ROWS = 8_192  # at most, at a time
+_PRODUCTS = 1 << 20  # at most, 4 MiB
+_CROWD = 8  # times the cells a row may visit: where more may be near, the nearest are found first
 # Coordinates are rounded to this grid. Then every sum in a product of two rows is an integer below
 # 2^24, which float32 holds exactly (Cauchy-Schwarz; up to d = 16,384): the product is the same
 # however BLAS orders it, so visits do not depend on the batch, the threads or the machine.
@@ -61,7 +62,7 @@ class Cells:
     Args:
       centroids: Shape (k, d) float32, unit rows.
 
-    Memory O(k (k + d)). Visiting costs n k d, one matrix product.
+    Memory O(k (k + d)). Visiting costs n k d, one matrix product, and two passes over its values.
     """
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
@@ -69,8 +70,8 @@ class Cells:
         if d > MAX_DIMENSION:
             raise ValueError(f"at most {MAX_DIMENSION} dimensions, got {d}")
         self._gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))  # (k, k)
-        self._index = faiss.IndexFlatIP(d)
-        self._index.add(_grid(centroids))
+        self._widest = self._gap.max(axis=1)
+        self._centroids = _grid(centroids)
         # Rounding moves a row and a centroid by at most sqrt(d) / 2 grid steps each.
         self._slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
 
@@ -94,9 +95,10 @@ class Cells:
         def block(part: slice) -> Visits:
             return self._block(x[part], threshold, None if own is None else own[part], probes)
 
+        rows = max(1, min(_ROWS, _PRODUCTS // len(self._centroids)))
         none = Visits(*(np.zeros(0, t) for t in (np.int32, np.int64, np.int32, bool)))
-        parts = [none, *nearest.in_blocks(block, len(x), _ROWS)]
-        row = [p.row + max(i - 1, 0) * _ROWS for i, p in enumerate(parts)]
+        parts = [none, *nearest.in_blocks(block, len(x), rows)]
+        row = [p.row + max(i - 1, 0) * rows for i, p in enumerate(parts)]
         home, _, cell, capped = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Visits(home, np.concatenate(row), cell, capped)
 
@@ -107,17 +109,41 @@ class Cells:
         own: NDArray[np.int32] | None,
         probes: int,
     ) -> Visits:
-        k = self._index.ntotal
-        asked = min(probes + 2, k)  # its own, and one to see whether there are more
-        score, cell = self._index.search(_grid(x), asked)
-        home = cell[:, 0].astype(np.int32) if own is None else own
-        short = (score[:, :1] - score) / _GRID**2  # of the best, which may be a hair off `own`
-        near = short <= radius(threshold) * self._gap[home[:, None], cell] + self._slack
-        near &= cell != home[:, None]
-        capped = near.sum(axis=1) > probes
-        near &= np.cumsum(near, axis=1) <= probes
-        row, place = np.nonzero(near)
-        return Visits(home, row, cell[row, place].astype(np.int32), capped)
+        score = _grid(x) @ self._centroids.T
+        best = score.max(axis=1)  # may be a hair above that of `own`
+        home = score.argmax(axis=1).astype(np.int32) if own is None else own
+        farthest = radius(threshold) * self._widest[home] + self._slack
+        least = np.floor(best - _GRID**2 * farthest)  # of a cell that may be near
+        many = _crowded(score, least, probes)
+        row, cell = np.divmod(np.flatnonzero(score >= least[:, None]), score.shape[1])
+        short = best[row] - score[row, cell]
+        near = short <= _GRID**2 * (radius(threshold) * self._gap[home[row], cell] + self._slack)
+        near &= cell != home[row]
+        row, cell = _ranked(row[near], short[near], cell[near])
+        count = np.bincount(row, minlength=len(x))
+        kept = np.arange(len(row)) - (np.cumsum(count) - count)[row] < probes
+        capped = many | (count > probes)
+        return Visits(home, row[kept], cell[kept].astype(np.int32), capped)
+
+
+def _crowded(
+    score: NDArray[np.float32], least: NDArray[np.float64], probes: int
+) -> NDArray[np.bool_]:
+    """Rows to which far more cells may be near than they can visit: `least` is raised for them."""
+    many = (score >= least[:, None]).sum(axis=1) > _CROWD * (probes + 1)
+    if many.any():
+        asked = probes + 1  # its own too
+        least[many] = np.partition(score[many], -asked, axis=1)[:, -asked]
+    return many
+
+
+def _ranked(
+    row: NDArray[np.int64], short: NDArray[np.float32], cell: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows ascending, and their cells nearest first."""
+    # `short` is a whole number up to 2^25.
+    key = np.sort((row << 46) | (short.astype(np.int64) << 20) | cell)
+    return key >> 46, key & ((1 << 20) - 1)
 
 
 def _grid(x: NDArray[np.float32]) -> NDArray[np.float32]:
