@@ -22,7 +22,7 @@ from tamis import nearest
 PROBES = 16
 _ROWS = 8_192  # at most, at a time
 _PRODUCTS = 1 << 20  # at most, 4 MiB
-_CROWD = 8  # times the cells a row may visit: where more may be near, the nearest are found first
+_CROWD = 4  # a row to which one cell in this many is near looks at its nearest alone
 # Coordinates are rounded to this grid. Then every sum in a product of two rows is an integer below
 # 2^24, which float32 holds exactly (Cauchy-Schwarz; up to d = 16,384): the product is the same
 # however BLAS orders it, so visits do not depend on the batch, the threads or the machine.
@@ -62,7 +62,7 @@ class Cells:
     Args:
       centroids: Shape (k, d) float32, unit rows.
 
-    Memory O(k (k + d)). Visiting costs n k d, one matrix product, and two passes over its values.
+    Memory O(k (k + d)). Visiting costs n k d, one matrix product, and a few passes over its values.
     """
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
@@ -70,7 +70,6 @@ class Cells:
         if d > MAX_DIMENSION:
             raise ValueError(f"at most {MAX_DIMENSION} dimensions, got {d}")
         self._gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))  # (k, k)
-        self._widest = self._gap.max(axis=1)
         self._centroids = _grid(centroids)
         # Rounding moves a row and a centroid by at most sqrt(d) / 2 grid steps each.
         self._slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
@@ -91,9 +90,12 @@ class Cells:
           own: Shape (n,), the nearest centroid of each, where that is known.
           probes: Cells a row may visit beside its own; the nearest centroids first.
         """
+        reach = radius(threshold) * self._gap + self._slack
+        np.fill_diagonal(reach, -np.inf)  # its own is no visit
+        reach *= _GRID**2
 
         def block(part: slice) -> Visits:
-            return self._block(x[part], threshold, None if own is None else own[part], probes)
+            return self._block(x[part], reach, None if own is None else own[part], probes)
 
         rows = max(1, min(_ROWS, _PRODUCTS // len(self._centroids)))
         none = Visits(*(np.zeros(0, t) for t in (np.int32, np.int64, np.int32, bool)))
@@ -105,36 +107,34 @@ class Cells:
     def _block(
         self,
         x: NDArray[np.float32],
-        threshold: float,
+        reach: NDArray[np.float32],
         own: NDArray[np.int32] | None,
         probes: int,
     ) -> Visits:
         score = _grid(x) @ self._centroids.T
         best = score.max(axis=1)  # may be a hair above that of `own`
         home = score.argmax(axis=1).astype(np.int32) if own is None else own
-        farthest = radius(threshold) * self._widest[home] + self._slack
-        least = np.floor(best - _GRID**2 * farthest)  # of a cell that may be near
-        many = _crowded(score, least, probes)
-        row, cell = np.divmod(np.flatnonzero(score >= least[:, None]), score.shape[1])
-        short = best[row] - score[row, cell]
-        near = short <= _GRID**2 * (radius(threshold) * self._gap[home[row], cell] + self._slack)
-        near &= cell != home[row]
-        row, cell = _ranked(row[near], short[near], cell[near])
+        near = np.flatnonzero(score + reach[home] >= best[:, None])
+        row, cell = np.divmod(near, score.shape[1])
         count = np.bincount(row, minlength=len(x))
-        kept = np.arange(len(row)) - (np.cumsum(count) - count)[row] < probes
-        capped = many | (count > probes)
-        return Visits(home, row[kept], cell[kept].astype(np.int32), capped)
+        likely = score[row, cell] >= _least(score, count, probes)[row]
+        row, cell = row[likely], cell[likely]
+        row, cell = _ranked(row, best[row] - score[row, cell], cell)
+        first = np.searchsorted(row, np.arange(len(x)))
+        kept = np.arange(len(row)) - first[row] < probes
+        return Visits(home, row[kept], cell[kept].astype(np.int32), count > probes)
 
 
-def _crowded(
-    score: NDArray[np.float32], least: NDArray[np.float64], probes: int
-) -> NDArray[np.bool_]:
-    """Rows to which far more cells may be near than they can visit: `least` is raised for them."""
-    many = (score >= least[:, None]).sum(axis=1) > _CROWD * (probes + 1)
-    if many.any():
-        asked = probes + 1  # its own too
-        least[many] = np.partition(score[many], -asked, axis=1)[:, -asked]
-    return many
+def _least(
+    score: NDArray[np.float32], count: NDArray[np.int64], probes: int
+) -> NDArray[np.float32]:
+    """Below it no cell is visited; sorting all cells that are near would take too long for some."""
+    least = np.full(len(score), -np.inf, np.float32)
+    crowded = count > max(probes, score.shape[1] // _CROWD)
+    if crowded.any():
+        last = -probes - 1  # its own cell too
+        least[crowded] = np.partition(score[crowded], last, axis=1)[:, last]
+    return least
 
 
 def _ranked(

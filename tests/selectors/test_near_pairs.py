@@ -99,11 +99,11 @@ def test_a_row_is_capped_where_one_of_its_near_borders_is_beyond_its_probes(monk
     home = score.argmax(axis=1)
     short = score.max(axis=1)[:, None] - score
     near = (short <= cells.radius(0.8) * gap[home]).sum(axis=1) - 1
-    for crowd in (0, 1, 99):
+    for crowd in (4, 99):
         monkeypatch.setattr(cells, "_CROWD", crowd)
         visits = cells.Cells(centroids).visits(x, 0.8, probes=3)
         assert visits.capped[near > 3].all()
-        assert np.bincount(visits.row, minlength=300).max() <= 3
+        assert np.bincount(visits.row, minlength=300).max() == 3
     assert 0 < visits.capped.mean() < 1
 
 
