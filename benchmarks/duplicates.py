@@ -13,7 +13,8 @@
 - **labels**: licence texts that share a licence key are variants of one text: how many pairs share
   it, at several cosines and by MinHash.
 
-`tamis` fits its own clusters (five iterations on 64 rows each) and compares, all on the clock;
+`tamis` fits its own cells and compares, all on the clock; `tamis, certain` visits every cell whose
+border is near, where `tamis` visits the nearest 16 and says which share of the rows had more;
 `inside clusters` is the same without visits, which is what SemDeDup implementations compare;
 `semhash` gets the same vectors and no embedding to do. Every side runs alone in a process of its
 own, with two threads; memory is the peak above the loaded vectors.
@@ -34,18 +35,16 @@ import threadpoolctl
 from numpy.typing import NDArray
 
 from benchmarks import chain, near_copies, texts
-from tamis import clusters
-from tamis.selectors import duplicate_groups, near_pairs, text_duplicates
+from tamis.selectors import cells, duplicate_groups, near_pairs, text_duplicates
 
 THREADS = 2
 _TILE = 1_024
 _SAMPLED = 2_000
-_SAMPLE = 64  # rows to fit on, for each cluster
 PARTS = ("licences", "debian", "texts", "planted", "sphere", "large", "labels")
 
 
 class Side(NamedTuple):
-    """What one side found, and what it took; `parts` are seconds of its steps."""
+    """What one side found, and what it took; `parts` is what else it has to say."""
 
     pairs: near_pairs.Pairs
     clock: float
@@ -90,7 +89,7 @@ def compare(title: str, x: NDArray[np.float32], threshold: float, *, semhash: bo
     print(f"\n{title}: {len(x):,} x {x.shape[1]}, cosine >= {threshold}", flush=True)
     truth = alone("brute force", x, threshold)
     say("brute force", truth, truth, len(x))
-    for name in ("tamis", "inside clusters", *(["semhash"] if semhash else [])):
+    for name in ("tamis", "tamis, certain", "inside clusters", *(["semhash"] if semhash else [])):
         say(name, alone(name, x, threshold), truth, len(x))
 
 
@@ -98,13 +97,12 @@ def say(name: str, side: Side, truth: Side, n: int) -> None:
     true, found = (keys(p.pairs, n) for p in (truth, side))
     hit = len(np.intersect1d(true, found, assume_unique=True))
     kept = len(np.unique(duplicate_groups.groups(side.pairs, n, -1.0)))
-    steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in side.parts.items())
     print(
         f"  {name:<16}{side.clock:>7.2f} s {truth.clock / side.clock:>6.1f} x"
         f"   cpu {side.cpu:>7.2f} s {truth.cpu / side.cpu:>6.1f} x   {side.memory >> 20:>5} MiB"
         f"   {len(found):>9,} pairs, recall {hit / max(len(true), 1):.4f}, "
         f"precision {hit / max(len(found), 1):.4f}, {kept:,} rows kept"
-        + (f"   ({steps})" if steps else ""),
+        + (f"   ({told(side)})" if side.parts else ""),
         flush=True,
     )
 
@@ -116,22 +114,26 @@ def keys(pairs: near_pairs.Pairs, n: int) -> NDArray[np.int64]:
 def large(n: int, threshold: float) -> None:
     """Time and memory as rows grow, and recall where not all pairs can be had."""
     made = near_copies.planted(n, 256, lowest=threshold)
-    side = alone("tamis", made.x, threshold)
-    found = keys(side.pairs, n)
     cosine = near_pairs.cosine(made.x, made.x, made.row, made.copy)
     near = cosine >= np.float32(threshold)
     planted = np.minimum(made.row, made.copy)[near] * n + np.maximum(made.row, made.copy)[near]
     drawn = np.arange(0, n, n // _SAMPLED)[:_SAMPLED]
     truth = keys(against(made.x, drawn, threshold), n)
-    steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in side.parts.items())
-    print(
-        f"\n{n:,} x 256 made up: {side.clock:.1f} s, cpu {side.cpu:.1f} s ({steps}), "
-        f"{side.memory >> 20:,} MiB beside {made.x.nbytes >> 20:,} MiB of vectors\n"
-        f"  {len(found):,} pairs; recall of {len(planted):,} planted "
-        f"{np.isin(planted, found).mean():.5f}, of all {len(truth):,} with one of {len(drawn):,} "
-        f"rows {np.isin(truth, found).mean():.5f}",
-        flush=True,
-    )
+    print(f"\n{n:,} x 256 made up, {made.x.nbytes >> 20:,} MiB", flush=True)
+    for name in ("tamis", "tamis, certain"):
+        side = alone(name, made.x, threshold)
+        found = keys(side.pairs, n)
+        print(
+            f"  {name}: {side.clock:.1f} s, cpu {side.cpu:.1f} s, {side.memory >> 20:,} MiB, "
+            f"{len(found):,} pairs; recall of {len(planted):,} planted "
+            f"{np.isin(planted, found).mean():.5f}, of all {len(truth):,} with one of "
+            f"{len(drawn):,} rows {np.isin(truth, found).mean():.5f} ({told(side)})",
+            flush=True,
+        )
+
+
+def told(side: Side) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in side.parts.items())
 
 
 def against(x: NDArray[np.float32], rows: NDArray[np.int64], threshold: float) -> near_pairs.Pairs:
@@ -230,25 +232,28 @@ def brute_force(
 
 
 def tamis(
-    x: NDArray[np.float32], threshold: float, **options: int
+    x: NDArray[np.float32], threshold: float, probes: int | None = cells.PROBES
 ) -> tuple[near_pairs.Pairs, dict[str, float]]:
     """From nothing but the vectors."""
-    k, marks = clusters.default_k(len(x)), [time.perf_counter()]
-    sample = x[:: max(len(x) // (_SAMPLE * k), 1)]
-    centroids = clusters.fit(sample, k, iterations=5, seed=0)
-    marks.append(time.perf_counter())
+    started = time.process_time()
+    where = near_pairs.layout(x)
+    fitted = time.process_time()
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        found, _ = near_pairs.near_pairs(
-            x, threshold, centroids=centroids, workers=THREADS, **options
+        probes = len(where.centroids) if probes is None else probes
+        found, capped = near_pairs.near_pairs(
+            x, threshold, where=where, probes=probes, workers=THREADS
         )
-    marks.append(time.perf_counter())
-    return found, dict(zip(("fit", "compare"), np.diff(marks).tolist(), strict=True))
+    return found, {"fit, cpu s": fitted - started, "not certain": float(capped.mean())}
 
 
 def inside_clusters(
     x: NDArray[np.float32], threshold: float
 ) -> tuple[near_pairs.Pairs, dict[str, float]]:
     return tamis(x, threshold, probes=0)
+
+
+def certain(x: NDArray[np.float32], threshold: float) -> tuple[near_pairs.Pairs, dict[str, float]]:
+    return tamis(x, threshold, probes=None)
 
 
 def semhash(x: NDArray[np.float32], threshold: float) -> tuple[near_pairs.Pairs, dict[str, float]]:
@@ -267,6 +272,7 @@ def semhash(x: NDArray[np.float32], threshold: float) -> tuple[near_pairs.Pairs,
 SIDES = {
     "brute force": brute_force,
     "tamis": tamis,
+    "tamis, certain": certain,
     "inside clusters": inside_clusters,
     "semhash": semhash,
 }

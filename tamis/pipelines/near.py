@@ -21,7 +21,7 @@ from tamis.schemas import clusters, duplicates, embeddings, shards
 from tamis.schemas import near as schema
 from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
 
-VERSION = 1
+VERSION = 2
 ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
 _NAMED_BYTES = 40  # of a row in the shuffle, beside its vector
 

@@ -14,14 +14,15 @@ certainty and whatever the clustering. SemDeDup (Abbas et al. 2023) compares ins
 import math
 from typing import NamedTuple
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis import nearest
 
 PROBES = 16
-_ROWS = 8_192
+_ROWS = 8_192  # at most, at a time
+_PRODUCTS = 1 << 20  # at most, 4 MiB
+_CROWD = 4  # a row to which one cell in this many is near looks at its nearest alone
 # Coordinates are rounded to this grid. Then every sum in a product of two rows is an integer below
 # 2^24, which float32 holds exactly (Cauchy-Schwarz; up to d = 16,384): the product is the same
 # however BLAS orders it, so visits do not depend on the batch, the threads or the machine.
@@ -61,7 +62,7 @@ class Cells:
     Args:
       centroids: Shape (k, d) float32, unit rows.
 
-    Memory O(k (k + d)). Visiting costs n k d, one matrix product.
+    Memory O(k (k + d)). Visiting costs n k d, one matrix product, and a few passes over its values.
     """
 
     def __init__(self, centroids: NDArray[np.float32]) -> None:
@@ -69,8 +70,7 @@ class Cells:
         if d > MAX_DIMENSION:
             raise ValueError(f"at most {MAX_DIMENSION} dimensions, got {d}")
         self._gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))  # (k, k)
-        self._index = faiss.IndexFlatIP(d)
-        self._index.add(_grid(centroids))
+        self._centroids = _grid(centroids)
         # Rounding moves a row and a centroid by at most sqrt(d) / 2 grid steps each.
         self._slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
 
@@ -90,34 +90,60 @@ class Cells:
           own: Shape (n,), the nearest centroid of each, where that is known.
           probes: Cells a row may visit beside its own; the nearest centroids first.
         """
+        reach = radius(threshold) * self._gap + self._slack
+        np.fill_diagonal(reach, -np.inf)  # its own is no visit
+        reach *= _GRID**2
 
         def block(part: slice) -> Visits:
-            return self._block(x[part], threshold, None if own is None else own[part], probes)
+            return self._block(x[part], reach, None if own is None else own[part], probes)
 
+        rows = max(1, min(_ROWS, _PRODUCTS // len(self._centroids)))
         none = Visits(*(np.zeros(0, t) for t in (np.int32, np.int64, np.int32, bool)))
-        parts = [none, *nearest.in_blocks(block, len(x), _ROWS)]
-        row = [p.row + max(i - 1, 0) * _ROWS for i, p in enumerate(parts)]
+        parts = [none, *nearest.in_blocks(block, len(x), rows)]
+        row = [p.row + max(i - 1, 0) * rows for i, p in enumerate(parts)]
         home, _, cell, capped = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Visits(home, np.concatenate(row), cell, capped)
 
     def _block(
         self,
         x: NDArray[np.float32],
-        threshold: float,
+        reach: NDArray[np.float32],
         own: NDArray[np.int32] | None,
         probes: int,
     ) -> Visits:
-        k = self._index.ntotal
-        asked = min(probes + 2, k)  # its own, and one to see whether there are more
-        score, cell = self._index.search(_grid(x), asked)
-        home = cell[:, 0].astype(np.int32) if own is None else own
-        short = (score[:, :1] - score) / _GRID**2  # of the best, which may be a hair off `own`
-        near = short <= radius(threshold) * self._gap[home[:, None], cell] + self._slack
-        near &= cell != home[:, None]
-        capped = near.sum(axis=1) > probes
-        near &= np.cumsum(near, axis=1) <= probes
-        row, place = np.nonzero(near)
-        return Visits(home, row, cell[row, place].astype(np.int32), capped)
+        score = _grid(x) @ self._centroids.T
+        best = score.max(axis=1)  # may be a hair above that of `own`
+        home = score.argmax(axis=1).astype(np.int32) if own is None else own
+        near = np.flatnonzero(score + reach[home] >= best[:, None])
+        row, cell = np.divmod(near, score.shape[1])
+        count = np.bincount(row, minlength=len(x))
+        likely = score[row, cell] >= _least(score, count, probes)[row]
+        row, cell = row[likely], cell[likely]
+        row, cell = _ranked(row, best[row] - score[row, cell], cell)
+        first = np.searchsorted(row, np.arange(len(x)))
+        kept = np.arange(len(row)) - first[row] < probes
+        return Visits(home, row[kept], cell[kept].astype(np.int32), count > probes)
+
+
+def _least(
+    score: NDArray[np.float32], count: NDArray[np.int64], probes: int
+) -> NDArray[np.float32]:
+    """Below it no cell is visited; sorting all cells that are near would take too long for some."""
+    least = np.full(len(score), -np.inf, np.float32)
+    crowded = count > max(probes, score.shape[1] // _CROWD)
+    if crowded.any():
+        last = -probes - 1  # its own cell too
+        least[crowded] = np.partition(score[crowded], last, axis=1)[:, last]
+    return least
+
+
+def _ranked(
+    row: NDArray[np.int64], short: NDArray[np.float32], cell: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows ascending, and their cells nearest first."""
+    # `short` is a whole number up to 2^25.
+    key = np.sort((row << 46) | (short.astype(np.int64) << 20) | cell)
+    return key >> 46, key & ((1 << 20) - 1)
 
 
 def _grid(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,14 +21,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis import nearest
+from tamis import clusters, nearest
 from tamis.selectors import cells
 
-SCREEN = 31  # directions; with the rest's norm 32 coordinates, an eighth of a product at d = 256
+CELLS = 2  # times the root of n
+SCREEN = 47  # directions; with the norm of the rest 48 coordinates, 3/16 of a product at d = 256
 _ROUNDOFF = 2.0**-24
 _GRID = 2.0**24
 _TILE = 1 << 20  # products at a time, 4 MiB
-_MEASURED = 8_192  # pairs gathered at a time
+_SAMPLE = 32  # rows to fit on, for each cell
+_MEASURED = 1_024  # pairs gathered at a time
 _CROWDED = 64  # a tile where more than one in this many passes the screen is multiplied out
 
 
@@ -83,10 +85,15 @@ def block(x: NDArray[np.float32], directions: NDArray[np.float32]) -> Block:
     The norm of the rest is rounded up by what the float32 product may have lost.
     """
     kept = x @ directions
-    lost = 4.0 * math.sqrt(directions.shape[1]) * (x.shape[1] + 3) * _ROUNDOFF
+    lost = _lost(*directions.shape)
     rest = np.sqrt(np.maximum(1.0 - np.einsum("np,np->n", kept, kept), 0.0) + lost)
     screens = np.concatenate([kept, rest[:, None].astype(np.float32)], axis=1)
     return Block(x, np.arange(len(x)), screens)
+
+
+def _lost(d: int, p: int) -> float:
+    """What the square of a screen's norm may be off by."""
+    return 4.0 * math.sqrt(p) * (d + 3) * _ROUNDOFF
 
 
 def _on_grid(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -132,6 +139,7 @@ def _tile(left: Block, right: Block, threshold: float) -> Pairs:
         a, b = np.nonzero(exact.astype(np.float32) >= np.float32(threshold))
         return Pairs(a, b, np.minimum(exact[a, b].astype(np.float32), 1))
     a, b = np.divmod(place, max(len(right), 1))
+    a, b = _likely(left, right, a, b, least)
     similarity = cosine(left.x, right.x, left.rows[a], right.rows[b])
     near = similarity >= np.float32(threshold)
     return Pairs(a[near], b[near], similarity[near])
@@ -140,6 +148,18 @@ def _tile(left: Block, right: Block, threshold: float) -> Pairs:
 def _above(x: NDArray[np.float32], y: NDArray[np.float32], least: np.float32) -> NDArray[np.int64]:
     """Places in x @ y.T with at least a value, row by row."""
     return np.flatnonzero((x @ y.T).ravel() >= least)
+
+
+def _likely(
+    left: Block, right: Block, a: NDArray[np.int64], b: NDArray[np.int64], least: np.float32
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs whose float32 product has at least a value."""
+    likely = np.empty(len(a), bool)
+    for start in range(0, len(a), _MEASURED):
+        part = slice(start, start + _MEASURED)
+        x, y = left.x[left.rows[a[part]]], right.x[right.rows[b[part]]]
+        likely[part] = np.einsum("nd,nd->n", x, y) >= least
+    return a[likely], b[likely]
 
 
 def cosine(
@@ -154,23 +174,54 @@ def cosine(
     return np.minimum(out, 1)
 
 
+class Layout(NamedTuple):
+    """Where rows are compared: in the cells of their screens.
+
+    Screens are unit rows of which no two are further apart than the rows, so near pairs are near
+    there too, and the border of `cells` is as certain in a few coordinates as in all of them.
+
+    Attributes:
+      directions: Shape (d, p), orthonormal columns.
+      centroids: Shape (k, p + 1), unit rows; any will do, and good ones are fast.
+    """
+
+    directions: NDArray[np.float32]
+    centroids: NDArray[np.float32]
+
+
+def layout(x: NDArray[np.float32], *, seed: int = 0) -> Layout:
+    """A layout for rows like these, fitted to rows at equal steps. Time k^2 p.
+
+    `CELLS` times the root of n cells: comparing costs n^2 / k, and finding the cells n k.
+
+    Args:
+      x: Shape (n, d), unit rows, n at least 1.
+      seed: Of the first centroids.
+    """
+    k = min(CELLS * clusters.default_k(len(x)), len(x))
+    sample = x[:: max(len(x) // (_SAMPLE * k), 1)]
+    directions = basis(sample)
+    centroids = clusters.fit(block(sample, directions).screens, k, iterations=3, seed=seed)
+    return Layout(directions, centroids)
+
+
 def near_pairs(
     x: NDArray[np.float32],
     threshold: float,
     *,
-    centroids: NDArray[np.float32],
+    where: Layout,
     probes: int = cells.PROBES,
     workers: int = 1,
 ) -> tuple[Pairs, NDArray[np.bool_]]:
     """All pairs with a cosine of at least `threshold`, of rows that fit in memory.
 
-    Time n k d for the visits, and about (1 + visits a row) n^2 / k screens. Memory O(n + pairs)
+    Time n k p for the visits, and about (1 + visits a row) n^2 / k screens. Memory O(n + pairs)
     beside `x`. BLAS should have one thread where `workers` is above 1.
 
     Args:
       x: Shape (n, d), unit rows.
       threshold: A cosine, above -1.
-      centroids: Shape (k, d), unit rows; any will do, and good ones are fast.
+      where: The cells.
       probes: Cells a row may visit beside its own.
       workers: Threads.
 
@@ -178,16 +229,17 @@ def near_pairs(
       The pairs (a < b, ascending), and which rows had to leave out cells, shape (n,): only a pair
       with such a row may be missing.
     """
-    rows = block(x, basis(centroids))
-    visits = cells.Cells(centroids).visits(x, threshold, probes=probes)
-    members = _by_cell(np.arange(len(x)), visits.own, len(centroids))
-    visitors = _by_cell(visits.row, visits.cell, len(centroids))
+    rows, k = block(x, where.directions), len(where.centroids)
+    lowest = threshold - 2.0 * _lost(*where.directions.shape)
+    visits = cells.Cells(where.centroids).visits(rows.screens, lowest, probes=probes)
+    members = _by_cell(np.arange(len(x)), visits.own, k)
+    visitors = _by_cell(visits.row, visits.cell, k)
 
     def compare(cell: int) -> list[Pairs]:
         return list(_in_cell(rows, members(cell), visitors(cell), threshold))
 
     with futures.ThreadPoolExecutor(workers) as pool:
-        found = [p for part in pool.map(compare, range(len(centroids))) for p in part]
+        found = [p for part in pool.map(compare, range(k)) for p in part]
     return _once(found, len(x)), visits.capped
 
 

@@ -6,11 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import clusters, nearest
+from tamis import nearest
 from tamis.schemas import columns, embeddings, scores, uids
 from tamis.selectors import cells, duplicate_groups, near_pairs, top_k
-
-_SAMPLE = 64  # rows to fit on, for each cell: any cells are correct, and these are cheap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +16,8 @@ class SemanticDuplicates:
     """Of every group of near-copies the row with the best score, best first; then the others.
 
     Groups are the connected components of the pairs with a cosine of at least `threshold`. The
-    first k rows are the answer for k. Time n k d + about n^2 / k screens of 32 coordinates with
-    k = sqrt(n) cells, memory O(n d).
+    first k rows are the answer for k. About (2 + visits a
+    row / 2) n sqrt(n) screens of 48 coordinates, as `near_pairs`; memory O(n d).
 
     Attributes:
       threshold: A cosine.
@@ -54,8 +52,6 @@ class SemanticDuplicates:
 def _groups(x: NDArray[np.float32], threshold: float, probes: int) -> NDArray[np.int64]:
     if not len(x):
         return np.zeros(0, np.int64)
-    k = clusters.default_k(len(x))
-    sample = x[: _SAMPLE * k]  # by uid, which is a hash
-    centroids = clusters.fit(sample, k, iterations=5, seed=0)
-    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, probes=probes)
+    where = near_pairs.layout(x)
+    found, _ = near_pairs.near_pairs(x, threshold, where=where, probes=probes)
     return duplicate_groups.groups(found, len(x), threshold)

@@ -36,8 +36,13 @@ def brute(x, threshold):
 
 
 def pairs(x, threshold, k, **options):
-    centroids = clusters.fit(x, k, iterations=4, seed=1)
-    return near_pairs.near_pairs(x, threshold, centroids=centroids, **options)
+    return near_pairs.near_pairs(x, threshold, where=layout(x, k), **options)
+
+
+def layout(x, k):
+    directions = near_pairs.basis(x)
+    screens = near_pairs.block(x, directions).screens
+    return near_pairs.Layout(directions, clusters.fit(screens, k, iterations=4, seed=1))
 
 
 def as_dict(found):
@@ -66,8 +71,12 @@ def test_pairs_are_those_of_the_double_loop_whatever_the_clusters(k, threshold):
 )
 def test_no_pair_is_missed_in_any_space(n, d, k, threshold, seed):
     x = planted(n, d, seed=seed)
-    centroids = unit(np.random.default_rng(seed).standard_normal((k, d)))  # not fitted to x
-    found, _ = near_pairs.near_pairs(x, threshold, centroids=centroids, probes=k)
+    rng = np.random.default_rng(seed)  # nothing is fitted to x
+    directions = near_pairs.basis(unit(rng.standard_normal((d, d))), rng.integers(1, d + 1))
+    centroids = unit(rng.standard_normal((k, directions.shape[1] + 1)))
+    where = near_pairs.Layout(directions, centroids)
+    found, capped = near_pairs.near_pairs(x, threshold, where=where, probes=k)
+    assert not capped.any()
     assert set(as_dict(found)) == set(brute(x, threshold))
 
 
@@ -78,6 +87,24 @@ def test_only_pairs_with_a_capped_row_may_be_missing():
     assert missing, "or this shows nothing"
     assert all(capped[a] or capped[b] for a, b in missing)
     assert not capped.all()
+
+
+def test_a_row_is_capped_where_one_of_its_near_borders_is_beyond_its_probes(monkeypatch):
+    """Though a nearer centroid, close to its own, has a border that is far enough."""
+    x, rng = planted(300, 8, seed=2), np.random.default_rng(0)
+    centroids = np.repeat(unit(rng.standard_normal((20, 8))), 2, axis=0)
+    centroids = unit(centroids + 0.05 * rng.standard_normal(centroids.shape))
+    wide = centroids.astype(np.float64)
+    score, gap = x @ wide.T, np.linalg.norm(wide[:, None] - wide, axis=2)
+    home = score.argmax(axis=1)
+    short = score.max(axis=1)[:, None] - score
+    near = (short <= cells.radius(0.8) * gap[home]).sum(axis=1) - 1
+    for crowd in (4, 99):
+        monkeypatch.setattr(cells, "_CROWD", crowd)
+        visits = cells.Cells(centroids).visits(x, 0.8, probes=3)
+        assert visits.capped[near > 3].all()
+        assert np.bincount(visits.row, minlength=300).max() == 3
+    assert 0 < visits.capped.mean() < 1
 
 
 def test_looking_inside_clusters_alone_misses_pairs_that_visits_find():
@@ -94,7 +121,7 @@ def test_pairs_have_the_same_bits_for_any_tile_and_any_workers(workers, monkeypa
     monkeypatch.setattr(near_pairs, "_TILE", 1_000 * workers)
     monkeypatch.setattr(near_pairs, "_MEASURED", 7)
     monkeypatch.setattr(near_pairs, "_CROWDED", workers)
-    monkeypatch.setattr(cells, "_ROWS", 97)
+    monkeypatch.setattr(cells, "_PRODUCTS", 97 * 9)
     found, _ = pairs(x, 0.9, 9, workers=workers)
     assert [c.tobytes() for c in found] == [c.tobytes() for c in expected]
 
@@ -125,7 +152,7 @@ def test_copies_of_one_row_are_all_pairs_of_cosine_one():
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_rows_have_no_pairs(n):
     x = planted(5, 8)[:n]
-    found, capped = near_pairs.near_pairs(x, 0.9, centroids=planted(1, 8))
+    found, capped = near_pairs.near_pairs(x, 0.9, where=layout(planted(5, 8), 1))
     assert (len(found.a), len(capped)) == (0, n)
 
 
