@@ -21,6 +21,7 @@ from tamis import (
     ledger,
     progress,
     runfile,
+    runner,
     sourcing,
     storage,
     terminal,
@@ -188,6 +189,7 @@ def fit(
         out.print(f"{best.law.name}: {warning}", markup=False)
 
 
+app.add_typer(runner.app, name="runner")
 app.command()(sourcing.mix)
 app.command()(sourcing.acquire)
 
