@@ -20,6 +20,7 @@ from tamis import (
     errors,
     ledger,
     runfile,
+    runner,
     sourcing,
     storage,
     terminal,
@@ -167,6 +168,7 @@ def fit(
         out.print(f"{best.law.name}: {warning}", markup=False)
 
 
+app.add_typer(runner.app, name="runner")
 app.command()(sourcing.mix)
 app.command()(sourcing.acquire)
 app.command()(continuing.extend)

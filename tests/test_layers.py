@@ -34,7 +34,18 @@ LAYERS = (
     {"pilots", "testing", "loaders", "runfile"},
     {"pipelines"},
     {"report"},
-    {"cli", "console", "continuing", "sourcing", "terminal", "whatif", "doctor", "demo", "starter"},
+    {
+        "cli",
+        "console",
+        "continuing",
+        "sourcing",
+        "terminal",
+        "whatif",
+        "doctor",
+        "demo",
+        "starter",
+        "runner",
+    },
 )
 
 

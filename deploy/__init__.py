@@ -1,0 +1,1 @@
+"""What runs tamis elsewhere than on one machine: see docs/cluster.md."""
