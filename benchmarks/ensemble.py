@@ -4,7 +4,7 @@ Each length of some measurements in turn is the future: laws are fitted to runs 
 of it, choose or weigh themselves by what they predicted of the longest of those, and predict every
 mixture at the future length with full supply. Printed is the root mean squared error of
 
-  first     SignalNoise, RepetitionUtility, Power: the first in this order that the least does not
+  first     the first in the order of `competition.LAWS` that the least does not
             beat by two standard errors (what the planner did before)
   least     the law with the least held-out error
   stacked   weights on the simplex with the least held-out squared error (Breiman 1996)

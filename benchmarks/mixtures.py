@@ -1,18 +1,19 @@
-"""Predict the loss of unseen mixtures from few runs: linear, LightGBM and ours on RegMix's runs.
+"""Predict the loss of unseen mixtures from few runs: plain rivals and ours on RegMix's runs.
 
     python -m benchmarks.mixtures [--data ../shared/data] [--subsets 10] [--target pile_cc] [--mean]
 
 Reads the 512 + 256 runs of a 1M-parameter model over 17 domains that Liu et al. (2024) published
 (sail-sg/regmix). Prints Spearman on the 256 test mixtures from the first n training runs and, after
 the slash, the mean over random subsets of n and its standard error; for the target's loss and, if
-asked, for the mean of all losses (ours: one regression per loss, averaged). LightGBM, an optional
-import, has RegMix's settings (gbdt, 1000 rounds at 0.01), with its published early stopping on the
-test set ("stopped") or none.
+asked, for the mean of all losses (ours: one regression per loss, averaged). The plain process is
+scikit-learn's on square roots of the weights. LightGBM, an optional import, has RegMix's settings
+(gbdt, 1000 rounds at 0.01), with its published early stopping on the test set ("stopped") or none.
 """
 
 import argparse
 import csv
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn import exceptions, gaussian_process
+from sklearn.gaussian_process import kernels
 
 from tamis import seeding
 from tamis.selectors.laws import mixture_regression
@@ -84,7 +87,7 @@ def table(path: Path) -> tuple[list[str], Floats]:
 
 def predictors() -> dict[str, Predictor]:
     """The rivals; each regresses the (mean of the) losses directly."""
-    found: dict[str, Predictor] = {"linear": linear}
+    found: dict[str, Predictor] = {"linear": linear, "plain process": plain}
     if lightgbm is not None:
         found |= {"LightGBM": boosted, "LightGBM stopped": stopped}
     return found
@@ -122,6 +125,17 @@ def spearman(predicted: Floats, loss: Floats) -> float:
 def linear(weights: Floats, losses: Floats, test: Runs, pick: list[int]) -> Floats:
     coefficient, *_ = np.linalg.lstsq(np.c_[np.ones(len(weights)), weights], losses.mean(1))
     return np.c_[np.ones(len(test.weights)), test.weights] @ coefficient
+
+
+def plain(weights: Floats, losses: Floats, test: Runs, pick: list[int]) -> Floats:
+    """Matern 5/2 with a length for each domain and white noise; a domain may have no effect."""
+    matern = kernels.Matern(np.ones(weights.shape[1]), (1e-2, 1e3), nu=2.5)
+    kernel = kernels.ConstantKernel() * matern + kernels.WhiteKernel(1e-2)
+    process = gaussian_process.GaussianProcessRegressor(kernel, normalize_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)  # a length at its bound
+        process.fit(np.sqrt(weights), losses.mean(1))
+    return process.predict(np.sqrt(test.weights))
 
 
 def boosted(weights: Floats, losses: Floats, test: Runs, pick: list[int]) -> Floats:

@@ -1,6 +1,7 @@
 """Predictions: published values, closed forms and limits."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -133,17 +134,26 @@ def test_identical_pools_without_repetition_are_one_power_law(p, part):
     )
 
 
-@pytest.mark.parametrize("irreducible", ["inside", "outside"])
-def test_infinite_half_life_removes_decay(irreducible):
-    law = laws.RepetitionUtility([-0.2], [np.inf], 5.0, 0.0, irreducible=irreducible)
-    n = np.array([10.0, 1e3, 1e5, 1e7])
-    np.testing.assert_allclose(law.predict([1], n, [100]), (5.0 * n / 1e5) ** -0.2)
+GOYAL = [
+    laws.RepetitionUtility,
+    functools.partial(laws.RepetitionUtility, irreducible="inside"),
+    laws.EffectiveData,
+]
+utilities = st.floats(-0.5, -0.005)
 
 
-def test_a_useless_pool_dilutes_linearly():
-    law = laws.RepetitionUtility([-0.2, 0.0], [3, 3], 5.0, 0.0)
-    half = law.predict([0.5, 0.5], 100, [1000, 1000])
-    np.testing.assert_allclose(half, (5.0 * 100 / 1e5) ** -0.1)
+@pytest.mark.parametrize("law", GOYAL, ids=["outside", "inside", "effective"])
+@given(utilities, st.floats(1, 1e9), st.integers(1, 10**6))
+def test_infinite_half_life_removes_decay(law, b, n, supply):
+    got = law([b], [np.inf], 5.0, 0.0).predict([1], n, [supply])
+    assert float(got) == pytest.approx((5.0 * n / 1e5) ** b, rel=1e-6)
+
+
+@pytest.mark.parametrize("law", GOYAL, ids=["outside", "inside", "effective"])
+@given(utilities, st.floats(0, 1), st.floats(1, 1e6))
+def test_a_useless_pool_dilutes_linearly(law, b, share, n):
+    got = law([b, 0.0], [3, 3], 5.0, 0.0).predict([share, 1 - share], n, [2e6, 2e6])
+    assert float(got) == pytest.approx((5.0 * n / 1e5) ** (share * b))
 
 
 def test_unequal_pools_step_where_each_starts_over():
