@@ -233,6 +233,9 @@ class Run(Part):
     seed: int = Field(0, ge=0, lt=2**63, description="Of every random choice")
     sources: dict[Name, Source] = Field(min_length=1, description="What may be chosen, by name")
     target: Source | None = Field(None, description="A sample of what training should be good at")
+    offers: dict[Name, Source] = Field(
+        {}, description="Samples of sources that `tamis acquire` may buy and the run has not"
+    )
     ingest: Ingest = Ingest()
     embed: Embed = Embed()
     cluster: Cluster = Cluster()
@@ -251,6 +254,9 @@ class Run(Part):
     def _consistent(self) -> "Run":
         if "target" in self.sources:
             raise ValueError("a source may not be called 'target'")
+        both = sorted(set(self.offers) & {"target", *self.sources})
+        if both:
+            raise ValueError(f"offers are of sources that the run has not, and it has {both}")
         unscored = set(scorers(self.tier.by)) - set(self.score)
         if unscored:
             raise ValueError(
