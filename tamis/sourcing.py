@@ -35,12 +35,16 @@ def acquire(
     ] = None,
     money: Annotated[float | None, typer.Option(metavar="X", help="To spend")] = None,
     rows: Annotated[int | None, typer.Option(metavar="N", help="Or: rows to add")] = None,
+    shown: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE=FILE", help="Rows of a source that the run has not; repeat"),
+    ] = None,
     budget: Budget = None,
     quiet: console.Quiet = False,  # noqa: FBT002
 ) -> None:
     """What to acquire next: which source, how many rows, for how much less error."""
     offered = {name: int(n) for name, n in _pairs("--offer", offer, whole=True).items()}
-    prices = _pairs("--price", price or [])
+    prices, samples = _pairs("--price", price or []), _paths(shown or [])
     for option, limit in (("--money", money), ("--rows", rows)):
         if limit is not None:
             _above_zero(f"{option} {limit:g}", limit)
@@ -51,11 +55,28 @@ def acquire(
     with chain.opened(document, reporter=console.reporter("quiet" if quiet else "auto")) as here:
         chain.proceed(here, ("pilot", "plan"))
         found = acquiring.acquire(
-            here, offered, money=money, rows=rows, price=prices, samples=budget
+            here, offered, money=money, rows=rows, price=prices, samples=budget, paths=samples
         )
+    strange = [name for name in offered if name in samples or name in document.offers]
+    if strange:
+        told = f"{', '.join(strange)}: seen by no pilot, so offers are judged by where they lie"
+        console.out.print(f"{told} (Coverage alone)", markup=False)
     console.out.print(terminal.offers(found, priced=rows is None))
     for line in terminal.basket(found):
         console.out.print(line, markup=False)
+
+
+def _paths(given: Sequence[str]) -> dict[str, str]:
+    """`name=path`, as often as it was given."""
+    found = dict(text.partition("=")[::2] for text in given)
+    for name, path in found.items():
+        if not name or not path or len(found) < len(given):
+            raise errors.ConfigError(
+                f"--shown {name}={path}" if path else f"--shown {name}",
+                why="a name is given twice" if len(found) < len(given) else "not a name and a file",
+                remedy="such as --shown books=books-sample.jsonl, once for each source",
+            )
+    return found
 
 
 def _pairs(option: str, given: Sequence[str], *, whole: bool = False) -> dict[str, float]:

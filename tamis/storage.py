@@ -67,6 +67,21 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
+def absent(url: str, what: str = "file") -> errors.SchemaError:
+    """The error of a file that was listed and is not there: which, why, and what to do."""
+    relative = is_local(url) and not pathlib.PurePath(url).is_absolute()
+    return errors.SchemaError(
+        f"no such {what}",
+        where=url,
+        why=f"the path is relative, and looked for from {pathlib.Path.cwd()}"
+        if relative
+        else "inputs are read where they lie, and it was moved or removed",
+        remedy="start in the folder that the run was started in, or put the file back"
+        if relative
+        else "put it back, or run again from where it is, with a new run folder",
+    )
+
+
 def is_folder(url: str) -> bool:
     """Whether `url` is a folder, or a prefix with objects under it."""
     fs, path = filesystem(url)

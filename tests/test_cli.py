@@ -389,6 +389,15 @@ def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):
     assert "buy nothing: the budget buys not one row" in out
 
 
+def test_acquire_judges_a_source_that_only_shows_itself(tamis, copied, corpus):
+    shown = ("--offer", "books=300", "--shown", f"books={corpus / 'target.jsonl'}")
+    code, out, _ = tamis("acquire", copied, "--quiet", *shown, "--rows", 300)
+    assert code == 0
+    assert "books: seen by no pilot" in out
+    assert cells(out)["books"][0] == "300"
+    assert "buy 300 rows of books" in out
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -412,6 +421,9 @@ def test_acquire_ranks_the_offers_and_fills_the_basket(tamis, copied):
             "--price far=1: no rows of far are on offer",
         ),
         (("--offer", "near=5", "--rows", 2, "--money", 2), "both are given"),
+        (("--offer", "a=5", "--rows", 2, "--shown", "a"), "--shown a (not a name and a file)"),
+        (("--offer", "a=5", "--rows", 2, "--shown", "a=b", "--shown", "a=c"), "is given twice"),
+        (("--offer", "near=5", "--rows", 2, "--shown", "near=b"), "near is a stratum of the run"),
         (("--offer", "near=5", "--rows", 2, "--budget", 0), "--budget 0 is not planned"),
     ],
 )

@@ -71,9 +71,9 @@ def files(document: config.Run) -> list[shards.File]:
     Raises:
       SchemaError: a pattern matches nothing.
     """
-    named = [_source(name, "supply", source) for name, source in document.sources.items()]
+    named = [declared(name, "supply", source) for name, source in document.sources.items()]
     if document.target is not None:
-        named.append(_source("target", "target", document.target))
+        named.append(declared("target", "target", document.target))
     return [file for source in named for file in sources.expand(source)]
 
 
@@ -89,7 +89,8 @@ def numbered(run: session.Session) -> list[tuple[int, shards.File]]:
     return run.earlier.numbered(found, run.config.removed.sources)
 
 
-def _source(name: str, role: shards.Role, source: config.Source) -> sources.Source:
+def declared(name: str, role: shards.Role, source: config.Source) -> sources.Source:
+    """A source of the run file as `sources` knows it."""
     return sources.Source(
         name=name,
         role=role,

@@ -12,7 +12,7 @@ from tamis.pipelines import guard, sample, session, strata
 from tamis.schemas import columns, embeddings
 from tamis.selectors import projektor, typical_words
 
-_ROWS = 4_096  # of the target and of each source: a share of a hundredth is known to a sixth
+ROWS = 4_096  # of the target and of each source: a share of a hundredth is known to a sixth
 # Half for the target, half for the supply; as many as the predictor was tested on.
 _PROTOTYPES = 100
 _CHARACTERS = 90
@@ -25,6 +25,7 @@ class Places:
     Attributes:
       names: Of the strata, in the run's order.
       geometry: Their measures and the target's.
+      prototypes: What both are measured over.
       examples: Beginning of the target's text that is nearest to each prototype; empty where the
         target has no row there, or no text was asked for.
       called: What the target's rows at each prototype have that the others do not: their label or
@@ -33,11 +34,14 @@ class Places:
 
     names: tuple[str, ...]
     geometry: projektor.Geometry
+    prototypes: projektor.Prototypes
     examples: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
 
 
-def find(run: session.Session, *, texts: bool = False) -> Places:
+def find(
+    run: session.Session, *, texts: bool = False, over: projektor.Prototypes | None = None
+) -> Places:
     """Measure every stratum; before `tier` every source.
 
     Prototypes are fitted to the target and to the supply apart, so that a part of the target that
@@ -47,6 +51,7 @@ def find(run: session.Session, *, texts: bool = False) -> Places:
     Args:
       run: With embeddings.
       texts: Whether to read the target's texts and labels, for `examples` and `called`.
+      over: Prototypes of another run or cut of the rows, to compare with it; fitted without.
 
     Raises:
       ConfigError: there is no target.
@@ -57,22 +62,23 @@ def find(run: session.Session, *, texts: bool = False) -> Places:
     parts = list(_parts(run, cells))
     if not parts:
         raise errors.PlanError("no row was accepted from any source", where=run.root)
-    supply = np.concatenate([p.x for p in parts])
-    fitted = [
-        projektor.Prototypes.fit(x, _PROTOTYPES // 2, seed=run.seed) for x in (target, supply)
-    ]
-    x = np.concatenate([f.x for f in fitted])
-    prototypes = projektor.Prototypes(x, np.zeros(len(x), np.int64))
+    prototypes = over or _fitted(run.seed, target, np.concatenate([p.x for p in parts]))
     names = cells.names if cells else tuple(p.source for p in parts)
     sources = _measures(names, parts, prototypes)
     mine = projektor.Measure.of(target, prototypes)
     where = projektor.Geometry(sources, mine, prototypes.cost())
     if not texts:
-        return Places(names, where)
+        return Places(names, where, prototypes)
     at = clusters.assign(target, prototypes.x)
     shown, group = said or [""] * len(target), at.neighbour.astype(np.int64)
     called = typical_words.names(shown, group, len(prototypes), labels)
-    return Places(names, where, _examples(at, said, len(prototypes)), called)
+    return Places(names, where, prototypes, _examples(at, said, len(prototypes)), called)
+
+
+def _fitted(seed: int, *samples: NDArray[np.float32]) -> projektor.Prototypes:
+    each = [projektor.Prototypes.fit(x, _PROTOTYPES // len(samples), seed=seed).x for x in samples]
+    x = np.concatenate(each)
+    return projektor.Prototypes(x, np.zeros(len(x), np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,7 +103,7 @@ def _parts(run: session.Session, cells: strata.Strata | None) -> Iterator[_Part]
     counted, number = run.entry("ingest")["sources"], 0
     for source in run.config.sources:
         cut = [s for s in run.cut("supply") if s.source == source]
-        drawn = sample.rows(run, f"measure-{source}", _ROWS, reads, cut)
+        drawn = sample.rows(run, f"measure-{source}", ROWS, reads, cut)
         if not drawn.num_rows:
             continue
         (batch,) = drawn.combine_chunks().to_batches()
@@ -119,7 +125,7 @@ def _measures(
     if not rows.all():
         raise errors.PlanError(
             f"strata {[n for n, m in zip(names, rows, strict=True) if not m]} cannot be placed",
-            why=f"none of their rows is among the {_ROWS:,} of a source that are looked at",
+            why=f"none of their rows is among the {ROWS:,} of a source that are looked at",
             remedy="plan with fewer tiers, or without a stratum that is so small",
         )
     shares = mass / mass.sum(1, keepdims=True)
@@ -137,7 +143,7 @@ def _target(
         )
     told = {columns.TEXT: source.text, columns.LABEL: source.label} if texts else {}
     reads = (embeddings.EMBEDDING, *(column for column, named in told.items() if named))
-    drawn: pa.Table = sample.rows(run, "measure-target", _ROWS, reads, cut)
+    drawn: pa.Table = sample.rows(run, "measure-target", ROWS, reads, cut)
     half = guard.halves(run)[0]
     if half and drawn.num_rows:
         drawn = drawn.filter(pa.array(half.of(drawn.column(columns.UID))))

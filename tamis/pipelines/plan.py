@@ -45,7 +45,11 @@ def url(run: session.Session) -> str:
 
 
 def forecast(
-    run: session.Session, amount: float, where: projektor.Geometry | None = None
+    run: session.Session,
+    amount: float,
+    where: projektor.Geometry | None = None,
+    *,
+    competing: tuple[type[laws.Law], ...] | None = None,
 ) -> forecast_.Forecast:
     """What the planner believes of one budget; the strata are those of the plan, in its order.
 
@@ -53,6 +57,7 @@ def forecast(
       run: With a plan.
       amount: The budget.
       where: Of strata and target, if they are measured already.
+      competing: The laws to ask; without them those of `plan.predictor`.
 
     Raises:
       PlanError: as `plan`.
@@ -64,7 +69,7 @@ def forecast(
         costs.Costs.of(cells, section.terms, section.max_epochs),
         max_fraction=run.config.pilot.max_fraction,
         seed=run.seed,
-        competing=_competing(run, section, where),
+        competing=competing or _competing(run, section, where),
     )
 
 

@@ -249,6 +249,9 @@ class Run(Part):
         "", description="Run folder whose centroids, scorers, tiers and pilots stay"
     )
     removed: lineage.Removed = lineage.Removed()
+    offers: dict[Name, Source] = Field(
+        {}, description="Samples of sources that `tamis acquire` may buy and the run has not"
+    )
     ingest: Ingest = Ingest()
     embed: Embed = Embed()
     cluster: Cluster = Cluster()
@@ -270,6 +273,9 @@ class Run(Part):
         back = set(self.removed.sources) & set(self.sources)
         if back:
             raise ValueError(f"removed.sources and sources both name {sorted(back)}")
+        both = sorted(set(self.offers) & {"target", *self.sources})
+        if both:
+            raise ValueError(f"offers are of sources that the run has not, and it has {both}")
         unscored = set(scorers(self.tier.by)) - set(self.score)
         if unscored:
             raise ValueError(

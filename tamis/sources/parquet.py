@@ -63,7 +63,7 @@ def opened(file: shards.File, *, plain: bool = False) -> Iterator[Any]:
                 parquet = pa.parquet.ParquetFile(source, metadata=footer, **options)
             yield parquet
     except FileNotFoundError as error:
-        raise errors.SchemaError("no such file", where=file.path) from error
+        raise storage.absent(file.path) from error
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, whose own words are best

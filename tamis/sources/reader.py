@@ -136,7 +136,7 @@ def _check_unchanged(file: shards.File) -> None:
     try:
         size = storage.size(file.path)
     except FileNotFoundError as error:
-        raise errors.SchemaError("no such file", where=file.path) from error
+        raise storage.absent(file.path) from error
     if file.size and size != file.size:
         raise errors.SchemaError(
             f"{size:,} bytes, was {file.size:,}",

@@ -93,7 +93,7 @@ def _named(file: shards.File) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise errors.SchemaError("no such file", where=file.path) from error
+        raise storage.absent(file.path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(file, error) from error
     except OSError as error:

@@ -38,7 +38,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         with storage.open_read(path) as stream:
             yield stream
     except FileNotFoundError as error:
-        raise errors.SchemaError("no such file of vectors", where=path) from error
+        raise storage.absent(path, "file of vectors") from error
 
 
 def _layout(path: str, stream: BinaryIO) -> Layout:

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from tamis import errors
 from tamis.pipelines import chain, measures, plan
 from tamis.pipelines import mix as mixing
 
@@ -40,6 +41,26 @@ def test_no_mixture_is_nearer_than_the_gap_says(configured, copied):
     assert found.weights.sum() == pytest.approx(1)
     assert found.cost == pytest.approx(where.distance(found.names, found.weights)[0], rel=1e-4)
     assert found.least < found.cost
+
+
+def test_from_another_folder_the_file_the_reason_and_the_remedy_are_named(
+    configured, corpus, tmp_path, monkeypatch
+):
+    """A run of relative paths, mixed from somewhere else."""
+    monkeypatch.chdir(corpus)
+    named = {"text": "text", "label": "label", "id": "id"}
+    files = {n: {"path": f"{n}.jsonl", **named} for n in ("near", "far", "target")}
+    target = files.pop("target")
+    document = configured(tmp_path / "run", sources=files, target=target)
+    chain.run(document, stages=("ingest", "embed"))
+    mixing.mix(chain.reading(str(tmp_path / "run")))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.SchemaError) as caught:
+        mixing.mix(chain.reading(str(tmp_path / "run")))
+    said = str(caught.value)
+    assert said.startswith("target.jsonl: no such file")
+    assert f"looked for from {tmp_path}" in said
+    assert "start in the folder that the run was started in" in said
 
 
 @pytest.mark.parametrize("unit", UNITS)

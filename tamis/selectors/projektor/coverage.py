@@ -26,6 +26,8 @@ one, and two scales a factor 1.5 apart suffice.
 """
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -35,6 +37,7 @@ from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import protocol
 from tamis.selectors.projektor.geometry import Geometry
 
+SPREAD = 0.1  # of the log of what a row of a stratum is worth, before any training
 _THIN = 1e-9  # of a share: a part that nothing reaches is as wrong as can be
 
 
@@ -73,11 +76,23 @@ class Coverage:
         """The law about these sources."""
         return type(cls.__name__, (cls,), {"geometry": geometry})
 
+    def about(self, geometry: Geometry, strength: Mapping[str, float]) -> "Coverage":
+        """The same law about other strata: the same rows cut again, or new ones; no training.
+
+        Args:
+          geometry: Over the same prototypes, with a measure of each.
+          strength: What a row of each stratum is worth, in order: of the one that it was cut from,
+            or 1, the middle of the prior, where no training has seen it.
+        """
+        mine = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        mine |= {"names": tuple(strength), "strength": tuple(strength.values())}
+        return type(self).over(geometry)(**mine)
+
     def predict(
         self, weights: ArrayLike, samples: ArrayLike, supply: ArrayLike
     ) -> NDArray[np.float64]:
         w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.names))
-        rows = effective(n * w, m, self.repeats) @ self._worth()
+        rows = effective(n * w, m, self.repeats) @ self._worth
         local = self.floor + (self.ceiling - self.floor) * protocol.logistic(-self._u(rows, n)[0])
         return local @ self.geometry.target.mass
 
@@ -86,7 +101,7 @@ class Coverage:
     ) -> NDArray[np.float64]:
         """Of the prediction in the weights, all of them free: shape (k,)."""
         w, n, m = protocol.broadcast(weights, samples, supply, k=len(self.names))
-        worth, seen = self._worth(), n * w
+        worth, seen = self._worth, n * w
         rows = effective(seen, m, self.repeats) @ worth
         u, by_x = self._u(rows, n)
         wrong = protocol.logistic(-u)
@@ -95,6 +110,7 @@ class Coverage:
         again = np.maximum(seen / np.maximum(m, 1) - 1, 0)
         return n * np.exp(-again / self.repeats) * (by_rows @ worth.T)
 
+    @functools.cached_property
     def _worth(self) -> NDArray[np.float64]:
         """Rows about each part that a row of each stratum is worth: shape (k, p)."""
         reach = self.geometry.reach(self.names, self.width)
@@ -127,7 +143,7 @@ class Coverage:
             "ceiling": cls._alone(),
             "width": (np.log(0.1), 0.3),
             "repeats": (np.log(5), 1.0),
-            **{f"strength[{s}]": (0.0, 0.1) for s in cells.names},
+            **{f"strength[{s}]": (0.0, SPREAD) for s in cells.names},
         }
         mean, scale = np.array(list(given.values())).T
         return protocol.Prior(tuple(given), mean, scale)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tamis import errors
 from tamis.selectors import transport
 from tamis.selectors.projektor.measures import Measure
+from tamis.selectors.transport import best
 
 _MEMORY = 4096  # mixtures whose transport is remembered
 _TINY = np.finfo(np.float64).tiny  # a prototype whose class the target has not: of mass 0
@@ -32,7 +33,7 @@ class Geometry:
     target: Measure
     cost: NDArray[np.float64]
     classes: NDArray[np.int64] | None = None
-    epsilon: float = 0.05
+    epsilon: float = best.USUAL
 
     def __post_init__(self) -> None:
         p = len(self.target.mass)
@@ -49,6 +50,10 @@ class Geometry:
     def unit(self) -> float:
         """The median distance between a row of the target and another one."""
         return float(np.median(self.cost[self.cost > 0]))
+
+    def beside(self, sources: Mapping[str, Measure]) -> "Geometry":
+        """With further sources, over the same prototypes."""
+        return dataclasses.replace(self, sources={**self.sources, **sources})
 
     def masses(self, names: Sequence[str]) -> NDArray[np.float64]:
         """Shape (k, p), the measures of these strata.

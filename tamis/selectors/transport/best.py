@@ -22,17 +22,19 @@ from tamis.selectors.transport import certificate, costs, holding, masses, scali
 from tamis.selectors.transport.curvature import Curvature
 from tamis.selectors.transport.mixture import Mixture, known
 
+# Of the median cost: what `projektor.Geometry` takes. Rows to know that cost by.
+USUAL, _LOOKED = 0.05, 256
 # Steps of one round of L-BFGS.
-_PASSES = 30
+_PASSES = 45
 # tau starts at the spread of h, which moves w by about 1, falls by this factor a round, and ends
 # above the kinks' difficulties. A finer level starts with the first tau again.
 _SHRINK, _FIRMEST = 2.0, 1 / 16
 # Rows of the coarsest level, all sources together, and how many times more each level has.
-_COARSE_ROWS, _GROWTH = 4_096, 4
+_COARSE_ROWS, _GROWTH = 2_048, 8
 _ROUNDS = 16
 # A round ends when the marginal's error is well below the tolerance of the gap; with more than so
 # many times the tolerance, no certificate is asked for.
-_SETTLED, _HOPELESS = 0.4, 10.0
+_SETTLED, _HOPELESS = 0.8, 10.0
 _HALVINGS, _ARMIJO = 8, 1e-4
 # A sample's own error is far above the tolerance, so it need not be met there.
 _ROUGH = 5.0
@@ -100,7 +102,7 @@ class Weights:
 def best_mixture(
     sources: Sequence[ArrayLike] | Mixture,
     target: ArrayLike | None,
-    epsilon: float,
+    epsilon: float | None = None,
     *,
     cost: costs.Metric | ArrayLike | costs.Cost = "sqeuclidean",
     floors: ArrayLike = 0.0,
@@ -119,8 +121,8 @@ def best_mixture(
     Args:
       sources: k arrays (n_i, d), or a `transport.mixture`.
       target: Shape (m, d); not read where a `Mixture` or a cost is given.
-      epsilon: Regularisation, in the units of the cost. Larger ones prefer sources that sit in
-        the middle of the target.
+      epsilon: Regularisation, in the units of the cost; a twentieth of the median cost without.
+        Larger ones prefer sources that sit in the middle of the target.
       cost: As for `transport.mixture`.
       floors: Least share of every source, one or shape (k,).
       caps: Largest share of every source, one or shape (k,).
@@ -133,7 +135,8 @@ def best_mixture(
     """
     problem = known(sources, target, cost)
     allowed = limits(floors, caps, problem.k)
-    epsilon, n = masses.positive(epsilon), problem.cost.shape[0]
+    epsilon = masses.positive(usual(problem.cost) if epsilon is None else epsilon)
+    n = problem.cost.shape[0]
     g, w = np.zeros(len(problem.b)), allowed.nearest(np.full(problem.k, 1 / problem.k))
     used, tau, curvature = 0.0, 0.0, Curvature()
     for rows in _levels(n):
@@ -147,6 +150,12 @@ def best_mixture(
         used += search.count[0] * len(level.shares) / n
         g, w = found.g, found.weights
     return found._replace(iterations=used)
+
+
+def usual(cost: costs.Cost) -> float:
+    """The regularisation without another: `USUAL` of the median cost, of some rows' entries."""
+    n = cost.shape[0]
+    return USUAL * float(np.median(cost.take(np.arange(0, n, -(-n // _LOOKED))).rows(slice(None))))
 
 
 def limits(floors: ArrayLike, caps: ArrayLike, k: int) -> Weights:

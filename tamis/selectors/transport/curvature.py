@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Pairs kept: the sources' directions fit into them. Below this cosine a pair is rounding.
-_PAIRS, _PARALLEL = 40, 1e-8
+_PAIRS, _PARALLEL = 100, 1e-8
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,6 +163,13 @@ def test_the_certificate_holds_however_early_the_search_stops():
         assert lower <= transport.best_mixture(sources(), target(), 0.5).value + 1e-9
 
 
+def test_without_a_regularisation_it_is_a_twentieth_of_the_median_cost():
+    apart = transport.points(np.concatenate(sources()), target()).rows(slice(None))
+    found = transport.best_mixture(sources(), target())
+    asked = transport.best_mixture(sources(), target(), 0.05 * float(np.median(apart)))
+    assert found.value == asked.value
+
+
 def test_floors_and_caps_hold_and_bind():
     free = transport.best_mixture(sources(), target(), 0.5)
     caps = np.full(K, 0.4)
