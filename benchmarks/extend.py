@@ -39,7 +39,7 @@ sources:
   rules: {{path: {folder}/rules-old.jsonl, text: text, label: label}}
 target: {{path: {folder}/target.jsonl, text: text, label: label}}
 ingest: {{shard_rows: 4096}}
-score: {{prototypes: {{}}, lexical: {{}}, text_statistics: {{}}}}
+score: {{prototypes: {{}}, lexical: {{}}, importance: {{}}, mahalanobis: {{}}}}
 tier: {{by: {{prototypes: 1, lexical: 1}}, tiers: 3}}
 plan: {{budgets: [2000, 20000], strata: [source]}}
 """

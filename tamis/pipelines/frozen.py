@@ -74,6 +74,18 @@ class Frozen:
         kept = [(number, file) for name, (number, file) in known.items() if name in named]
         return [*sorted(kept, key=lambda pair: pair[0]), *enumerate(new, after)]
 
+    def cut(self, file: shards.File, rows: int) -> list[shards.Shard]:
+        """The shards of a file, if it was cut alike and nobody has written to it since."""
+        alike = self.ledger["config"]["ingest"]["shard_rows"] == rows
+        return self._cuts.get(file, []) if alike and self._untouched(file) else []
+
+    @functools.cached_property
+    def _cuts(self) -> dict[shards.File, list[shards.Shard]]:
+        found: dict[shards.File, list[shards.Shard]] = {}
+        for shard in self.known.values():
+            found.setdefault(shard.file, []).append(shard)
+        return found
+
     def _carries(self, stage: str, shard: shards.Shard) -> bool:
         """Whether the sidecars of a shard may be taken over.
 

@@ -44,7 +44,7 @@ def ingest(run: session.Session) -> None:
         for file in found:
             sources.check(file)
         dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        cut = [s for i, f in named for s in sources.shards(f, i, run.config.ingest.shard_rows)]
+        cut = [s for i, f in named for s in _shards(run, i, f)]
         _refuse_empty(found, cut)
         run.save_shards(cut)
     write = Write(run.root, inputs, dimension, run.config.ingest, run.removed)
@@ -106,6 +106,13 @@ def declared(name: str, role: shards.Role, source: config.Source) -> sources.Sou
 
 def _reads_vectors(document: config.Run) -> bool:
     return document.embed.backend == "precomputed"
+
+
+def _shards(run: session.Session, number: int, file: shards.File) -> list[shards.Shard]:
+    """A file as it was cut before, where it is the same, or cut anew: then a line file is read."""
+    rows = run.config.ingest.shard_rows
+    known = run.earlier.cut(file, rows) if run.earlier and run.adopt else []
+    return known or sources.shards(file, number, rows)
 
 
 def _refuse_empty(found: list[shards.File], cut: list[shards.Shard]) -> None:

@@ -270,6 +270,8 @@ class Run(Part):
     def _consistent(self) -> "Run":
         if "target" in self.sources:
             raise ValueError("a source may not be called 'target'")
+        if self.frozen and self.frozen.rstrip("/") == self.run.rstrip("/"):
+            raise ValueError("frozen: a run cannot take over itself; give it another folder")
         back = set(self.removed.sources) & set(self.sources)
         if back:
             raise ValueError(f"removed.sources and sources both name {sorted(back)}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -345,6 +346,40 @@ def test_a_file_that_changed_is_named(own):
     (folder / "far.jsonl").unlink()
     with pytest.raises(errors.SchemaError, match="no file matches"):
         later(root, own, f"{root}-gone")
+
+
+def test_vectors_that_changed_under_their_texts_are_read_again(texts, document, tmp_path):
+    """And new files are found by the patterns of their source."""
+    rng, named, root = np.random.default_rng(3), {}, str(tmp_path / "run")
+
+    def write(name, rows):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": text, "label": "a"} for text in rows])
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(len(rows), 8)).astype(np.float32))
+
+    for name, rows in (("far-1", "far"), ("near-1", "near"), ("target-1", "target")):
+        write(name, texts[1][rows][:60])
+        pattern = str(tmp_path / name.replace("1", "*"))
+        named[rows] = {"path": f"{pattern}.jsonl", "vectors": f"{pattern}.npy", **NAMED}
+    changes = {
+        "target": named.pop("target"),
+        "sources": named,
+        "embed": {"backend": "precomputed"},
+        "score": {"prototypes": {}},
+        "tier": {},
+    }
+    asked = {**document(root).model_dump(mode="json"), **changes}
+    chain.run(config.Run.model_validate(asked), stages=BY_SHARD)
+    write("far-1", texts[1]["far"][:60])  # the same texts, other vectors
+    write("near-2", texts[1]["later"])
+    more = extend.more(chain.reading(root), extend.beside(root))
+    here = chain.run(more, stages=BY_SHARD)
+    # Of far the index is compared and all made again; of near-1 and the target nothing is.
+    assert [here.reused[stage] for stage in PER_ROW[:4]] == [2, 2, 1, 1]
+    at = [here.view().table(s.name, "embeddings")["embedding"] for s in here.cut("supply")]
+    vectors = np.array(at[0].to_pylist(), np.float32)
+    wanted = np.load(tmp_path / "far-1.npy")
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, wanted, atol=1e-3)
 
 
 def test_names_that_are_wrong_are_told_with_the_nearest(old, texts, runs, listed):
