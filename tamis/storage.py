@@ -7,6 +7,7 @@ in the manifest.
 
 import contextlib
 import difflib
+import hashlib
 import os
 import pathlib
 import uuid
@@ -28,6 +29,7 @@ _EXTRAS = {
 # Where a put is atomic already: readers see the old object or the new one, never half of it.
 _ATOMIC_PUT = frozenset({"memory", "abfs", "az", *_EXTRAS})
 _MAGIC = "*?["
+_PIECE = 8 << 20
 
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -168,6 +170,19 @@ def read_bytes(url: str) -> bytes:
     """All of a small file."""
     fs, path = filesystem(url)
     return fs.cat_file(path)
+
+
+def sha256(url: str) -> str:
+    """SHA-256 of a file, hex; it is read once, in pieces.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    hasher = hashlib.sha256()
+    with open_read(url) as stream:
+        while data := stream.read(_PIECE):
+            hasher.update(data)
+    return hasher.hexdigest()
 
 
 def makedirs(url: str) -> None:

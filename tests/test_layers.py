@@ -32,7 +32,7 @@ LAYERS = (
     {"pilots", "testing", "loaders", "runfile"},
     {"pipelines"},
     {"report"},
-    {"cli", "console", "sourcing", "terminal", "whatif", "doctor", "demo", "starter"},
+    {"cli", "console", "exporting", "sourcing", "terminal", "whatif", "doctor", "demo", "starter"},
 )
 
 

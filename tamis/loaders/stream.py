@@ -46,8 +46,8 @@ def load(
       once: Every row once, with its repeats as its `weight`, in place of repeats and weight 1.
 
     Returns:
-      An iterator of samples: `uid, source, stratum, tier, repeats, weight`, and what the sources have
-      of `text, label, id, embedding` (None in the rows of a source that has it not).
+      An iterator of samples: `uid, source, stratum, tier, repeats, weight`, and what the sources
+      have of `text, label, id, embedding` (None in the rows of a source that has it not).
 
     Raises:
       ManifestError: `path` holds no manifest, or a damaged one. While iterating: an input is not as

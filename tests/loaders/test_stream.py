@@ -26,7 +26,7 @@ BUFFER = 16  # so that there are many windows
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """148 samples of 80 rows."""
+    """141 samples of 80 rows."""
     return listing.make(tmp_path_factory.mktemp("small"), ROWS)
 
 
@@ -150,8 +150,8 @@ def test_every_window_has_the_mixture_of_the_run(small):
     stream = load(small, buffer=37)
     sources = [s["source"] for s in stream]
     whole = collections.Counter(sources)
-    for at in range(4):  # 148 samples in 4 windows
-        part = collections.Counter(sources[37 * at : 37 * (at + 1)])
+    for at in range(4):  # 141 samples in 4 windows
+        part = collections.Counter(sources[141 * at // 4 : 141 * (at + 1) // 4])
         for source, n in whole.items():
             assert abs(part[source] - n / 4) <= 2 * course.INTERLEAVE
 
@@ -163,7 +163,7 @@ def test_repeats_of_a_row_are_spread(small):
         if s["source"] == "cells":
             at[s["uid"]].append(i)
     gaps = np.concatenate([np.diff(places) for places in at.values()])
-    assert abs(gaps.mean() - 148 / 5) < 8
+    assert abs(gaps.mean() - 141 / 5) < 8
 
 
 @pytest.mark.parametrize("hook", [curricula.best_first, curricula.best_last])
