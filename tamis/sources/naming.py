@@ -34,7 +34,7 @@ def naming(file: shards.File) -> tuple[str, ...]:
     return (columns.ID, content) if file.columns.id else (content,)
 
 
-def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array) -> pa.Array:
+def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array | None) -> pa.Array:
     """64 bits of a hash of each row's text, else of its vector: uint64.
 
     Tells whether a row is still what it was, and whether two rows with one id are one row. Where
@@ -43,7 +43,7 @@ def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array) -> pa.Ar
     Args:
       file: Whose rows they are.
       batch: With the text or the vectors.
-      named: Their uids.
+      named: Their uids; not looked at where the source has ids.
     """
     if file.columns.id:
         unnamed = dataclasses.replace(file, columns=dataclasses.replace(file.columns, id=""))
