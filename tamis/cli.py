@@ -18,6 +18,7 @@ from tamis import (
     console,
     continuing,
     errors,
+    exporting,
     ledger,
     runfile,
     runner,
@@ -169,6 +170,8 @@ def fit(
 
 
 app.add_typer(runner.app, name="runner")
+app.command()(exporting.export)
+app.command("import")(exporting.adopt)
 app.command()(sourcing.mix)
 app.command()(sourcing.acquire)
 app.command()(continuing.extend)
@@ -190,14 +193,26 @@ def report(file: console.Run) -> None:
 
 
 @app.command()
-def verify(file: console.Run) -> None:
+def verify(
+    file: console.Run,
+    inputs: Annotated[bool, typer.Option(help="Hash the inputs: reads each once")] = True,  # noqa: FBT002
+    rows: Annotated[bool, typer.Option("--rows", help="Read every listed row, too")] = False,  # noqa: FBT002
+) -> None:
     """Check every file of a run folder: whole, fresh, aligned, and no row lost."""
     document = load(file)
     from tamis.pipelines import chain
     from tamis.pipelines import verify as verifying
 
     here = chain.reading(document.run)
-    balances = verifying.verify(here, lambda line: out.print(line, markup=False))
+
+    def say(line: str) -> None:
+        out.print(line, markup=False)
+
+    balances = verifying.verify(here, say)
+    if balances and inputs:
+        verifying.inputs(here, say)
+    if balances and rows:
+        verifying.rows(here, say)
     columns = ["selected", "not selected", "duplicate", "rejected"]
     columns += ["removed"] if any(b.removed for b in balances) else []
     table = rich.table.Table("samples", "rows in", *columns)

@@ -7,6 +7,7 @@ in the manifest.
 
 import contextlib
 import difflib
+import hashlib
 import os
 import pathlib
 import uuid
@@ -28,6 +29,7 @@ _EXTRAS = {
 # Where a put is atomic already: readers see the old object or the new one, never half of it.
 _ATOMIC_PUT = frozenset({"memory", "abfs", "az", *_EXTRAS})
 _MAGIC = "*?["
+_PIECE = 8 << 20
 
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -227,6 +229,19 @@ def read_many(urls: Sequence[str]) -> list[bytes]:
     paths = [filesystem(url)[1] for url in urls]
     found = fs.cat(paths, on_error="raise")
     return [found] if isinstance(found, bytes) else [found[path] for path in paths]
+
+
+def sha256(url: str) -> str:
+    """SHA-256 of a file, hex; it is read once, in pieces.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    hasher = hashlib.sha256()
+    with open_read(url) as stream:
+        while data := stream.read(_PIECE):
+            hasher.update(data)
+    return hasher.hexdigest()
 
 
 def makedirs(url: str) -> None:

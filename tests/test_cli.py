@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
@@ -478,3 +479,44 @@ def test_the_demo_is_quiet_when_asked(tamis, copied, written, corpus, tmp_path):
     code, out, err = tamis("demo", "--file", written(copied), "--folder", tmp_path, "--quiet")
     assert (code, err) == (0, "")
     assert out.startswith("chosen")
+
+
+def test_an_export_and_its_import_are_one_choice(tamis, copied):
+    """Through DataComp's list of uids, and back."""
+    from tamis.loaders import manifest
+
+    code, out, _ = tamis("export", copied, "--to", "datacomp", "--budget", 400)
+    assert (code, out.strip()) == (0, str(copied / "exports/datacomp/samples-400.npy"))
+    code, told, _ = tamis("import", copied, out.strip())
+    assert code == 0
+    assert told.endswith(", 400 samples\n")
+    chosen = manifest.table(str(copied / "manifest/samples-400"))
+    imported = manifest.table(str(copied / "imported/samples-400"))
+    same = ["uid", "path", "row", "tier", "repeats", "content"]
+    assert imported.select(same).equals(chosen.select(same))
+    assert sum(s["weight"] for s in package.load(str(copied / "imported/samples-400"))) == 400
+    code, _, err = tamis("export", copied, "--to", "datacomp")
+    assert (code, "--budget, one of 100, 400" in err) == (2, True)
+
+
+def test_a_list_of_other_uids_is_refused(tamis, copied, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([(1, 2)], np.dtype("u8,u8")))
+    code, _, err = tamis("import", copied, tmp_path / "x.npy")
+    assert (code, "1 of 1 uids are of no row of the run" in err) == (1, True)
+    assert f"the first is {1:016x}{2:016x}" in err
+
+
+def test_verify_hashes_the_inputs_and_reads_the_rows(tamis, copied, corpus, tmp_path):
+    code, out, _ = tamis("verify", copied, "--rows")
+    assert code == 0
+    assert "inputs: 2 files have the SHA-256 that the manifests name" in out
+    assert "rows of" in out
+    croissant = json.loads((copied / "manifest/samples-400/croissant.json").read_text())
+    assert croissant["conformsTo"].endswith("/1.1")
+    where = copied / "manifest/samples-400/manifest.json"
+    document = json.loads(where.read_text())
+    document["files"][0]["sha256"] = "0" * 64
+    where.write_text(json.dumps(document))
+    code, _, err = tamis("verify", copied)
+    assert (code, "the input has changed since the manifest was made" in err) == (1, True)
+    assert tamis("verify", copied, "--no-inputs")[0] == 0

@@ -45,6 +45,7 @@ LAYERS = (
         "demo",
         "starter",
         "runner",
+        "exporting",
     },
 )
 

@@ -16,7 +16,7 @@ def samples(tables: Iterable[pa.Table]) -> Iterator[Sample]:
     for table in tables:
         names = table.column_names
         for row in zip(*map(_values, table.columns), strict=True):
-            yield dict(zip(names, row, strict=True))
+            yield dict(zip(names, row))  # noqa: B905 - of one length, and this is the inner loop
 
 
 def _values(column: pa.ChunkedArray) -> list:

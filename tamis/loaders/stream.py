@@ -12,11 +12,11 @@ from tamis.loaders import ahead, course, manifest, reading, samples, shares
 if TYPE_CHECKING:
     from tamis.loaders.batches import Batches
 
-BUFFER = 16_384  # 97 % as good as a full shuffle where it was measured: docs/loading.md
+BUFFER = 16_384  # how well it mixes is measured: docs/loading.md
 _VERSION = 1
 
 
-def load(
+def load(  # noqa: PLR0913 - one argument an option
     path: str,
     *,
     seed: int = 0,
@@ -26,6 +26,7 @@ def load(
     buffer: int = BUFFER,
     curriculum: course.Curriculum | None = None,
     once: bool = False,
+    check: bool = True,
 ) -> "Stream":
     """The training samples of a manifest, in the order of training.
 
@@ -44,6 +45,8 @@ def load(
       curriculum: From rows of a manifest to when they come, e.g. `curricula.best_last`. A function
         of a module, where workers are spawned.
       once: Every row once, with its repeats as its `weight`, in place of repeats and weight 1.
+      check: Hold every row's contents against the manifest, which hashes them: nearly a microsecond
+        a row. Otherwise a file that has changed and kept its size is not found out.
 
     Returns:
       An iterator of samples: `uid, source, stratum, tier, repeats, weight`, and what the sources
@@ -60,7 +63,8 @@ def load(
         )
     if buffer < 1:
         raise errors.ConfigError(f"buffer is {buffer}", remedy="at least 1")
-    stream = Stream(path, (seed, buffer, once), (rank, world_size), curriculum)
+    prove: reading.Prove = "contents" if check else "sizes"
+    stream = Stream(path, (seed, buffer, once), (rank, world_size), curriculum, prove)
     stream.set_epoch(epoch)
     if "torch" in sys.modules:
         from torch.utils.data import IterableDataset
@@ -72,7 +76,7 @@ def load(
 class Stream:
     """One epoch of a manifest, as one rank sees it; made by `load`.
 
-    An iterator: it goes on where it stands, and is at its end when the epoch is. In a torch
+    An iterator: each loop goes on where it stands, and is at its end when the epoch is. In a torch
     DataLoader each worker gets a part of the rank's samples; `dataloader` keeps account of them.
 
     Attributes:
@@ -86,6 +90,7 @@ class Stream:
         options: tuple[int, int, bool],
         ranks: tuple[int, int],
         curriculum: course.Curriculum | None,
+        prove: reading.Prove = "contents",
     ) -> None:
         self.path, self.epoch = path, 0
         self._seed, self._buffer, self._once = options
@@ -96,7 +101,9 @@ class Stream:
         columns = None if curriculum else ["repeats"]
         listed = (manifest.rows(path, part, columns) for part in parts)
         self._repeats = course.repeats(listed, curriculum, once=self._once)
-        self._reader = reading.Reader(path, parts, curriculum=curriculum, once=self._once)
+        self._reader = reading.Reader(
+            path, parts, curriculum=curriculum, once=self._once, prove=prove
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """For a worker, which reads from where this stands."""
@@ -112,7 +119,7 @@ class Stream:
     def _stand(self, history: list[shares.Deal]) -> None:
         """Go to where the last of some deals ends."""
         self._rows: Iterator[samples.Sample] | None = None
-        self._history = history
+        self._history, self._more = history, 0
         self._left: tuple[shares.Runs, ...] = tuple(((0, s.samples),) for s in self._stages)
         for deal in history[:-1]:
             self._left = shares.left(self._left, deal)
@@ -124,14 +131,15 @@ class Stream:
           workers: Of each rank, at least 1.
           batch: Samples that a worker hands over at once.
         """
-        now, new = self._history[-1], shares.Deal(self._world, workers, batch)
+        now, new = self._deal, shares.Deal(self._world, workers, batch)
         if now.among != new.among or (workers > 1 and now.seen % batch):
-            self._stand([*(self._history if now.seen else self._history[:-1]), new])
+            done = [now] if now.seen else []
+            self._stand([*self._history[:-1], *done, new])
 
     @property
     def position(self) -> int:
         """Samples of this epoch that all ranks together have seen."""
-        left = sum(map(shares.size, self._left)) - shares.position(self._left, self._history[-1])
+        left = sum(map(shares.size, self._left)) - shares.position(self._left, self._deal)
         return sum(stage.samples for stage in self._stages) - left
 
     def number(self) -> int:
@@ -148,18 +156,22 @@ class Stream:
     def __iter__(self) -> Iterator[samples.Sample]:
         worker, workers = _worker()
         if not workers:
-            return self
-        if self._history[-1].workers != workers:  # a DataLoader that was made by hand
+            return self._counted()
+        if self._deal.workers != workers:  # a DataLoader that was made by hand
             self.deal(workers, 1)
-        deal = self._history[-1]  # its next batch is the first that a DataLoader asks for
+        deal = self._deal  # its next batch is the first that a DataLoader asks for
         return samples.samples(self._ahead((worker + deal.seen // deal.batch) % workers))
 
     def __next__(self) -> samples.Sample:
+        return next(self._counted())
+
+    def _counted(self) -> Iterator[samples.Sample]:
+        """The samples from here; the count is right whenever one has been handed over."""
         if self._rows is None:
             self._rows = samples.samples(self._own())
-        sample = next(self._rows)
-        self.saw(1)
-        return sample
+        for sample in self._rows:
+            self._more += 1
+            yield sample
 
     def batches(self, size: int) -> Iterator[pa.Table]:
         """The samples from where the stream stands as tables of `size`, for who works by column."""
@@ -170,7 +182,12 @@ class Stream:
 
     def saw(self, count: int) -> None:
         """This rank has trained on `count` samples more."""
-        self._history[-1] = self._history[-1].and_seen(count)
+        self._more += count
+
+    @property
+    def _deal(self) -> shares.Deal:
+        """The present deal, as far as it has come."""
+        return self._history[-1].and_seen(self._more)
 
     def dataloader(self, batch_size: int, *, workers: int = 0, **options: Any) -> "Batches":  # noqa: ANN401
         """A torch DataLoader whose place is known, also with workers: see `batches.Batches`."""
@@ -180,7 +197,10 @@ class Stream:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream stands, as JSON values: the same on every rank after the same step."""
-        return {**self._what(), "epoch": self.epoch, "history": [list(d) for d in self._history]}
+        return {**self._what(), "epoch": self.epoch, "history": self._all()}
+
+    def _all(self) -> list[list[int]]:
+        return [list(deal) for deal in (*self._history[:-1], self._deal)]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go where a stream stood, of any rank and of any world size.
@@ -213,7 +233,7 @@ class Stream:
         return self._ahead(0)
 
     def _share(self, worker: int) -> tuple[shares.Runs, ...]:
-        deal = self._history[-1]
+        deal = self._deal
         consumer = self._rank * deal.workers + worker
         return shares.share(self._left, deal, consumer, shares.position(self._left, deal))
 

@@ -6,7 +6,6 @@ and samples, and everything there is at the same budget.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
@@ -14,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import __version__, errors, progress, seeding, sidecars, storage
+from tamis import errors, progress, sidecars, storage
+from tamis.loaders import writing
 from tamis.pipelines import engine, pick, plan, pool, rank, session, strata, view
 from tamis.schemas import columns, index, lineage, manifest, shards, tiers
 from tamis.schemas import plan as plan_schema
@@ -107,7 +107,11 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
     write = Write(run.view(), inputs, (chosen, alike, everything), tuple(budgets.tolist()))
     run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
     pick.clear(run)
-    facts = {kind: [_document(run, kind, b, inputs, cut) for b in made.budgets] for kind in KINDS}
+    files = writing.inputs(cut)
+    facts = {
+        kind: [_document(run, kind, b, inputs, (cut, files)) for b in made.budgets]
+        for kind in KINDS
+    }
     outcome.note = f"{len(budgets)} budgets"
     return {"counts": facts[manifest.FOLDER], "target": bool(pick.target(run))}
 
@@ -232,51 +236,20 @@ def _document(
     kind: str,
     budget: plan_schema.Budget,
     inputs: str,
-    cut: list[shards.Shard],
+    supply: tuple[list[shards.Shard], dict[str, dict]],
 ) -> dict:
-    """Write `manifest.json` and check that the parts add up to the budget."""
-    where = folder(run.root, kind, budget.samples)
-    parts, samples, rows = [], 0, 0
-    for shard in cut:
-        if not storage.exists(sidecars.url(where, "", shard.name)):
-            continue
-        table = sidecars.read(where, "", shard.name)
-        samples += int(np.sum(table["repeats"].to_numpy()))
-        rows += table.num_rows
-        digest = seeding.digest(storage.read_bytes(sidecars.url(where, "", shard.name)))
-        parts.append(
-            {
-                "file": f"{shard.name}.parquet",
-                "rows": table.num_rows,
-                "digest": digest.hex(),
-                "shard": shards.document(shard),
-            }
-        )
-    if samples != budget.samples:
-        raise errors.ManifestError(
-            f"{samples:,} samples instead of {budget.samples:,}",
-            where=where,
-            why="two rows share uid and shard, or the supply has changed",
-            remedy="please file an issue with the run's run.json",
-        )
-    document = {
-        "tamis": __version__,
+    """Write a manifest's documents, and check that its parts add up to the budget."""
+    chosen = kind == manifest.FOLDER
+    facts = {
         "kind": kind,
-        "samples": samples,
-        "rows": rows,
-        "digest": seeding.digest(json.dumps(parts)).hex(),
-        "parts": parts,
+        "samples": budget.samples,
         "seed": run.seed,
         "config": run.config.model_dump(mode="json", exclude={"run", "runner"}),
         "inputs": inputs,
-        "allocation": [a.model_dump() for a in budget.allocation]
-        if kind == manifest.FOLDER
-        else [],
-        "predicted_error": budget.predicted_error if kind == manifest.FOLDER else None,
-        "interval": list(budget.interval) if kind == manifest.FOLDER else None,
+        "allocation": [a.model_dump() for a in budget.allocation] if chosen else [],
+        "predicted_error": budget.predicted_error if chosen else None,
+        "interval": list(budget.interval) if chosen else None,
         "law": budget.law,
         lineage.KEY: run.entry("ingest").get(lineage.KEY),
     }
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    storage.write_atomic(storage.join(where, manifest.DOCUMENT), text.encode())
-    return {"samples": samples, "rows": rows, "digest": document["digest"]}
+    return writing.write(folder(run.root, kind, budget.samples), *supply, facts)

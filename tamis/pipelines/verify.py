@@ -7,6 +7,7 @@ import numpy as np
 
 from tamis import errors, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
+from tamis.loaders import reading
 from tamis.pipelines import check, ingest, plan, retract, select, session
 from tamis.schemas import balance as schema
 from tamis.schemas import duplicates, index, lineage, manifest, rejected
@@ -61,8 +62,48 @@ def proof(run: session.Session) -> str:
     Raises:
       ManifestError: something is there still.
     """
-    keys = [(kind, samples) for kind in select.KINDS for samples in budgets(run)]
-    return retract.proof(run, [select.folder(run.root, *key) for key in keys])
+    return retract.proof(run, _folders(run))
+
+
+def inputs(run: session.Session, say: Callable[[str], None]) -> None:
+    """Hash the inputs of all manifests; every byte of each is read once.
+
+    Raises:
+      ManifestError: a file is not the one that the manifests were made from.
+    """
+    found: dict[str, str] = {}
+    for where in _folders(run):
+        for file in loading.document(where)["files"]:
+            path = file["path"]
+            if path not in found:
+                found[path] = storage.sha256(path) if storage.exists(path) else ""
+            if found[path] != file["sha256"]:
+                what = "the input has changed since the manifest was made"
+                raise errors.ManifestError(
+                    what if found[path] else "no such file",
+                    where=path,
+                    why=f"its SHA-256 is {found[path] or 'none'}, {file['sha256']} in {where}",
+                    remedy="restore the file as it was, or run again",
+                )
+    say(f"inputs: {len(found)} files have the SHA-256 that the manifests name")
+
+
+def rows(run: session.Session, say: Callable[[str], None]) -> None:
+    """Read every listed row of the choice: its uid and its content are the manifest's.
+
+    Raises:
+      ManifestError: a row is another, told by file and row.
+
+    Costs reading, parsing and hashing the inputs once for each budget.
+    """
+    for samples in budgets(run):
+        where = select.folder(run.root, manifest.FOLDER, samples)
+        count = sum(table.num_rows for table in reading.distinct(where))
+        say(f"rows: {count:,} rows of {where} are what it lists")
+
+
+def _folders(run: session.Session) -> list[str]:
+    return [select.folder(run.root, k, n) for n in budgets(run) for k in select.KINDS]
 
 
 def _stage(run: session.Session, stage: str, entry: dict, say: Callable[[str], None]) -> None:

@@ -268,16 +268,7 @@ class Run(Part):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Run":
-        if "target" in self.sources:
-            raise ValueError("a source may not be called 'target'")
-        if self.frozen and self.frozen.rstrip("/") == self.run.rstrip("/"):
-            raise ValueError("frozen: a run cannot take over itself; give it another folder")
-        back = set(self.removed.sources) & set(self.sources)
-        if back:
-            raise ValueError(f"removed.sources and sources both name {sorted(back)}")
-        both = sorted(set(self.offers) & {"target", *self.sources})
-        if both:
-            raise ValueError(f"offers are of sources that the run has not, and it has {both}")
+        self._can_name()
         unscored = set(scorers(self.tier.by)) - set(self.score)
         if unscored:
             raise ValueError(
@@ -293,6 +284,18 @@ class Run(Part):
         if not self.plan.measurements:
             self._can_pilot()
         return self
+
+    def _can_name(self) -> None:
+        if "target" in self.sources:
+            raise ValueError("a source may not be called 'target'")
+        if self.frozen and self.frozen.rstrip("/") == self.run.rstrip("/"):
+            raise ValueError("frozen: a run cannot take over itself; give it another folder")
+        back = set(self.removed.sources) & set(self.sources)
+        if back:
+            raise ValueError(f"removed.sources and sources both name {sorted(back)}")
+        both = sorted(set(self.offers) & {"target", *self.sources})
+        if both:
+            raise ValueError(f"offers are of sources that the run has not, and it has {both}")
 
     def _can_dedup(self) -> None:
         if self.dedup.near and self.ingest.duplicates == "keep":

@@ -43,7 +43,7 @@ def _content(file: shards.File) -> tuple[str, ...]:
     return tuple(k for k in (columns.IMAGE, columns.TEXT) if k in held) or (columns.EMBEDDING,)
 
 
-def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array) -> pa.Array:
+def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array | None) -> pa.Array:
     """64 bits of a hash of each row's image and text, else of its vector: uint64.
 
     Tells whether a row is still what it was, and whether two rows with one id are one row. Where
@@ -52,7 +52,7 @@ def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array) -> pa.Ar
     Args:
       file: Whose rows they are.
       batch: With what `naming` lists.
-      named: Their uids.
+      named: Their uids; not looked at where the source has ids.
     """
     if file.columns.id:
         unnamed = dataclasses.replace(file, columns=dataclasses.replace(file.columns, id=""))

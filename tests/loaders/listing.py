@@ -1,6 +1,7 @@
 """A manifest of known repeats over four sources of four formats."""
 
 import gzip
+import hashlib
 import itertools
 import json
 import pathlib
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import tamis
 from tamis import seeding, sidecars, sources
 from tamis.loaders import manifest as manifests
 from tamis.schemas import manifest, shards
@@ -79,7 +81,22 @@ def write(folder, declared, repeats, shard_rows):
         named = {"file": f"{shard.name}.parquet", "rows": table.num_rows}
         parts.append({**named, "digest": digest, "shard": shards.document(shard)})
     digest = seeding.digest(json.dumps(parts)).hex()
-    (where / "manifest.json").write_text(json.dumps({"parts": parts, "digest": digest}))
+    rows = [manifests.rows(str(where), p) for p in manifests.parts({"parts": parts})]
+    document = {
+        "tamis": tamis.__version__,
+        "kind": "manifest",
+        "samples": sum(sum(t["repeats"].to_pylist()) for t in rows),
+        "rows": sum(t.num_rows for t in rows),
+        "digest": digest,
+        "parts": parts,
+        "files": [
+            {"source": f.source, "path": f.path, "format": f.format, "size": f.size}
+            | {"sha256": hashlib.sha256(pathlib.Path(f.path).read_bytes()).hexdigest()}
+            for f in files
+        ],
+        "inputs": "0" * 32,
+    }
+    (where / "manifest.json").write_text(json.dumps(document))
     return str(where)
 
 
