@@ -11,7 +11,7 @@ choices share them, so that differences are paired. Networks of one pool are tra
 Metrics are added in `METRICS`: a function of the pool to difficulties by name; `--metrics` takes a
 few. Fashion-MNIST comes from its Debian package: `apt-get download dataset-fashion-mnist`,
 unpacked by `dpkg-deb -x` to the folder `--data`. `--json` keeps what was measured, so that settings
-and metrics can be run one by one; the figure, docs/pruning.svg, shows all that is there.
+and metrics can be run one by one; the figure, docs/pruning.svg, shows the settings of which all is there.
 """
 
 import argparse
@@ -449,7 +449,7 @@ def figure(found: dict[str, list[dict[Cell, float]]]) -> markup.Safe:
             for i, (text, end) in enumerate((("random", ""), ("easy", "easy"), ("hard", "hard")))
         ),
     ]
-    order = [key for key in SETTINGS if key in found]
+    order = [key for key in SETTINGS if {c.metric for c in found.get(key, [{}])[0]} >= {*SHOWN}]
     for i, key in enumerate(order):
         mean = {c: float(np.mean([run[c] for run in found[key]])) for c in found[key][0]}
         for j, metric in enumerate(SHOWN):
