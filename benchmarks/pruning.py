@@ -11,7 +11,7 @@ choices share them, so that differences are paired. Networks of one pool are tra
 Metrics are added in `METRICS`: a function of the pool to difficulties by name; `--metrics` takes a
 few. Fashion-MNIST comes from its Debian package: `apt-get download dataset-fashion-mnist`,
 unpacked by `dpkg-deb -x` to the folder `--data`. `--json` keeps what was measured, so that settings
-and metrics can be run one by one; the figure, docs/pruning.svg, shows the settings of which all is there.
+and metrics can be run one by one; docs/pruning.svg shows the settings of which all is there.
 """
 
 import argparse
