@@ -156,7 +156,7 @@ def labels(known: texts.Texts) -> None:
     size = np.bincount(key)
     alike = int((size * (size - 1) // 2).sum())
     print(f"\nlicences: {n:,} texts, {len(size):,} keys, {alike:,} pairs share one")
-    side = alone("tamis", x, 0.8)
+    side = alone("tamis, certain", x, 0.8)
     for t in (0.8, 0.85, 0.9, 0.95, 0.98, 0.99):
         tell(f"cosine >= {t}", side.pairs, key, t)
     started = time.perf_counter()
@@ -239,7 +239,6 @@ def tamis(
     where = near_pairs.layout(x)
     fitted = time.process_time()
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        probes = len(where.centroids) if probes is None else probes
         found, capped = near_pairs.near_pairs(
             x, threshold, where=where, probes=probes, workers=THREADS
         )

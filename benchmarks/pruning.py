@@ -8,10 +8,10 @@ as many samples whatever the part is. Pools: scikit-learn's digits (1,200 rows),
 seed is another pool, other initial weights and another order; a metric and the mean of three random
 choices share them, so that differences are paired. Networks of one pool are trained together.
 
-Metrics are added in `METRICS`: a function of the pool to difficulties by name. Fashion-MNIST comes
-from its Debian package: `apt-get download dataset-fashion-mnist`, unpacked by `dpkg-deb -x` to the
-folder `--data`. `--json` keeps what was measured, so that settings can be run one by one; the
-figure, docs/pruning.svg, shows all that is there.
+Metrics are added in `METRICS`: a function of the pool to difficulties by name; `--metrics` takes a
+few. Fashion-MNIST comes from its Debian package: `apt-get download dataset-fashion-mnist`,
+unpacked by `dpkg-deb -x` to the folder `--data`. `--json` keeps what was measured, so that settings
+and metrics can be run one by one; docs/pruning.svg shows the settings of which all is there.
 """
 
 import argparse
@@ -29,6 +29,7 @@ import torch  # noqa: TID253 -- a benchmark, not the package
 from numpy.typing import NDArray
 from sklearn import datasets
 
+from benchmarks import scorers
 from tamis import clusters, seeding
 from tamis.pilots import linear_probe
 from tamis.report import markup, scales
@@ -269,19 +270,31 @@ def by_network(pool: Pool) -> dict[str, NDArray]:
     return mean
 
 
+def by_place(pool: Pool) -> dict[str, NDArray]:
+    """Density of the pool, and likeness to the target: what most have more of is the easy end."""
+    data = scorers.Data(pool.x, pool.y, None, pool.target[0], None, pool.test)
+    batch = scorers.batch_of(data, np.arange(len(pool.x)))
+    with tempfile.TemporaryDirectory() as folder:
+        _, *made = scorers.fitted(folder, batch, data, pool.seed)  # the first are the prototypes
+        for scorer in made:
+            scorer.setup()
+        return {scorer.name.replace("_", " "): -scorer.score(batch) for scorer in made}
+
+
 NETWORK = {
     "el2n": "EL2N",
     "forgetting": "forgetting",
     "area_under_margin": "margin",
     "entropy": "uncertainty",
 }
-METRICS: list[Callable[[Pool], dict[str, NDArray]]] = [
-    by_clusters,
-    by_class,
-    by_probe,
-    by_network,
-    by_ridge,
-]
+METRICS: dict[str, Callable[[Pool], dict[str, NDArray]]] = {
+    "clusters": by_clusters,
+    "class": by_class,
+    "probe": by_probe,
+    "network": by_network,
+    "ridge": by_ridge,
+    "place": by_place,
+}
 
 
 def _uids(pool: Pool) -> NDArray[np.uint64]:
@@ -324,10 +337,10 @@ def random_cell(keep: float) -> Cell:
     return Cell("random", "", 0.0, keep)
 
 
-def measured(pool: Pool) -> dict[Cell, float]:
-    """Test error of every cell on one pool."""
+def measured(pool: Pool, metrics: list[str]) -> dict[Cell, float]:
+    """Test error of every cell of some metrics on one pool."""
     n = len(pool.x)
-    difficulty = {k: v for metric in METRICS for k, v in metric(pool).items()}
+    difficulty = {k: v for name in metrics for k, v in METRICS[name](pool).items()}
     choices: dict[Cell, list[NDArray[np.int64]]] = {WHOLE: [np.arange(n)] * RANDOM}
     for keep in KEEPS:
         rngs = [seeding.generator(pool.seed, "random", i) for i in range(RANDOM)]
@@ -436,7 +449,7 @@ def figure(found: dict[str, list[dict[Cell, float]]]) -> markup.Safe:
             for i, (text, end) in enumerate((("random", ""), ("easy", "easy"), ("hard", "hard")))
         ),
     ]
-    order = [key for key in SETTINGS if key in found]
+    order = [key for key in SETTINGS if {c.metric for c in found.get(key, [{}])[0]} >= {*SHOWN}]
     for i, key in enumerate(order):
         mean = {c: float(np.mean([run[c] for run in found[key]])) for c in found[key][0]}
         for j, metric in enumerate(SHOWN):
@@ -498,6 +511,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--data", type=Path, default=Path("data/fashion-mnist"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/pruning.svg"))
@@ -506,8 +520,12 @@ def main() -> None:
     for name in options.settings.split(","):
         start = time.perf_counter()
         setting = SETTINGS[name]
-        runs = [measured(pool) for pool in pools(setting, options.data, options.seeds)]
-        found[name] = runs
+        runs = [
+            measured(pool, options.metrics.split(","))
+            for pool in pools(setting, options.data, options.seeds)
+        ]
+        before = found.get(name, [{}] * len(runs))
+        found[name] = [{**old, **new} for old, new in zip(before, runs, strict=True)]
         if options.json:
             kept = {k: [[[*c, e] for c, e in r.items()] for r in v] for k, v in found.items()}
             options.json.write_text(json.dumps(kept), encoding="utf-8")

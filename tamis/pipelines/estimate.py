@@ -24,7 +24,7 @@ _RATES = {
     "score": 30_000,
     "dedup": 600_000,
     "near": 4_000,
-    "minhash": 8_000,
+    "minhash": 2_000,  # of texts of a thousand characters; short ones are faster
     "tier": 500_000,
     "select": 200_000,
 }

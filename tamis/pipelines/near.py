@@ -151,7 +151,8 @@ class Visit(beam.DoFn):
 
     def setup(self) -> None:
         with engine.carried():
-            self._cells = cells.Cells(np.array(artifacts.read(self._job.centroids)))
+            centroids = np.array(artifacts.read(self._job.centroids))
+            self._cells = cells.Cells(centroids, self._job.threshold)
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
@@ -167,7 +168,7 @@ class Visit(beam.DoFn):
         for alone, batch in _alone(self._job, shard, (embeddings.EMBEDDING, clusters.CLUSTER)):
             x = meet.unit(batch)[alone]
             own = batch.column(clusters.CLUSTER).to_numpy()[alone]
-            seen = self._cells.visits(x, self._job.threshold, own=own, probes=self._job.probes)
+            seen = self._cells.visits(x, own=own, probes=self._job.probes)
             row = np.concatenate([alone, alone[seen.row]]) + start
             member = np.arange(len(row)) < len(alone)
             capped = np.concatenate([seen.capped, seen.capped[seen.row]])

@@ -61,23 +61,25 @@ class Cells:
 
     Args:
       centroids: Shape (k, d) float32, unit rows.
+      threshold: The cosine of a near pair, above -1.
 
     Memory O(k (k + d)). Visiting costs n k d, one matrix product, and a few passes over its values.
     """
 
-    def __init__(self, centroids: NDArray[np.float32]) -> None:
+    def __init__(self, centroids: NDArray[np.float32], threshold: float) -> None:
         d = centroids.shape[1]
         if d > MAX_DIMENSION:
             raise ValueError(f"at most {MAX_DIMENSION} dimensions, got {d}")
-        self._gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))  # (k, k)
         self._centroids = _grid(centroids)
+        gap = np.sqrt(np.maximum(2.0 - 2.0 * (centroids @ centroids.T), 0))
         # Rounding moves a row and a centroid by at most sqrt(d) / 2 grid steps each.
-        self._slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
+        slack = 4.0 * math.sqrt(d) / 2 / _GRID + 1e-5
+        self._reach = _GRID**2 * (radius(threshold) * gap + slack)  # (k, k), of a row at home
+        np.fill_diagonal(self._reach, -np.inf)  # its own cell is no visit
 
     def visits(
         self,
         x: NDArray[np.float32],
-        threshold: float,
         *,
         own: NDArray[np.int32] | None = None,
         probes: int = PROBES,
@@ -86,16 +88,12 @@ class Cells:
 
         Args:
           x: Shape (n, d), unit rows.
-          threshold: The cosine of a near pair, above -1.
           own: Shape (n,), the nearest centroid of each, where that is known.
           probes: Cells a row may visit beside its own; the nearest centroids first.
         """
-        reach = radius(threshold) * self._gap + self._slack
-        np.fill_diagonal(reach, -np.inf)  # its own is no visit
-        reach *= _GRID**2
 
         def block(part: slice) -> Visits:
-            return self._block(x[part], reach, None if own is None else own[part], probes)
+            return self._block(x[part], None if own is None else own[part], probes)
 
         rows = max(1, min(_ROWS, _PRODUCTS // len(self._centroids)))
         none = Visits(*(np.zeros(0, t) for t in (np.int32, np.int64, np.int32, bool)))
@@ -104,17 +102,11 @@ class Cells:
         home, _, cell, capped = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Visits(home, np.concatenate(row), cell, capped)
 
-    def _block(
-        self,
-        x: NDArray[np.float32],
-        reach: NDArray[np.float32],
-        own: NDArray[np.int32] | None,
-        probes: int,
-    ) -> Visits:
+    def _block(self, x: NDArray[np.float32], own: NDArray[np.int32] | None, probes: int) -> Visits:
         score = _grid(x) @ self._centroids.T
         best = score.max(axis=1)  # may be a hair above that of `own`
         home = score.argmax(axis=1).astype(np.int32) if own is None else own
-        near = np.flatnonzero(score + reach[home] >= best[:, None])
+        near = np.flatnonzero(score + self._reach[home] >= best[:, None])
         row, cell = np.divmod(near, score.shape[1])
         count = np.bincount(row, minlength=len(x))
         likely = score[row, cell] >= _least(score, count, probes)[row]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import clusters, errors
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools, systematic, weighted
 
 
@@ -70,10 +70,7 @@ class ClusteringSensitivity:
                 remedy="k and holder at least 0, z above 0",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Vectors, the loss if one is given, and the uid for the hash."""
-        return (self.embedding, *((self.loss,) if self.loss else ()), columns.UID)
+    reads = pools.Reads("embedding", "loss")
 
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> weighted.Draw:
         """The rows, and weights that make sums over them unbiased."""

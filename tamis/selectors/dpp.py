@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors, linalg
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import mmr, pools
 
 _LEAST = 1e-10  # of a squared volume: what is left of a row that those taken span
@@ -96,10 +96,7 @@ class DPP:
                 remedy="both finite, the bandwidth above 0",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Vectors, the score if one is given, and the uid for ties."""
-        return (self.embedding, *((self.score,) if self.score else ()), columns.UID)
+    reads = pools.Reads("embedding", "score")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools
 
 
@@ -52,10 +52,7 @@ class Herding:
 
     embedding: str = embeddings.EMBEDDING
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for ties."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

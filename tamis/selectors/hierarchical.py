@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import clusters, errors
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools
 
 Leaf = Literal["random", "closest"]
@@ -165,10 +165,7 @@ class Hierarchical:
                 remedy="levels fall, resampling is at least 0, leaf is random or closest",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for ties."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import linalg
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools
 
 
@@ -65,10 +65,7 @@ class KCenter:
 
     embedding: str = embeddings.EMBEDDING
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for ties."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

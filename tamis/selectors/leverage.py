@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools, systematic, weighted
 
 _RANK = 1e-10  # of the largest eigenvalue: below it a direction is taken for nothing
@@ -83,10 +83,7 @@ class Leverage:
                 f"p is {self.p}", where="leverage", remedy="set it above 0 and below 4"
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for the hash."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> weighted.Draw:
         """The rows, and weights that make sums over them unbiased."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from tamis import errors
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools, systematic, weighted
 
 _RANK = 1e-6  # of the largest pivot: a row that the landmarks explain to that is no landmark
@@ -116,10 +116,7 @@ class LowRankSensitivity:
                 remedy="both at least 0",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Vectors, the loss if one is given, and the uid for the hash."""
-        return (self.embedding, *((self.loss,) if self.loss else ()), columns.UID)
+    reads = pools.Reads("embedding", "loss")
 
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> weighted.Draw:
         """The rows, and weights that make sums over them unbiased."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors, linalg
-from tamis.schemas import columns, embeddings, scores
+from tamis.schemas import embeddings, scores
 from tamis.selectors import pools
 
 
@@ -72,10 +72,7 @@ class MMR:
                 f"trade is {self.trade}", where="mmr", remedy="set it between 0 and 1"
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Score, vectors, and the uid for ties."""
-        return (self.score, self.embedding, columns.UID)
+    reads = pools.Reads("score", "embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

@@ -210,7 +210,7 @@ def near_pairs(
     threshold: float,
     *,
     where: Layout,
-    probes: int = cells.PROBES,
+    probes: int | None = None,
     workers: int = 1,
 ) -> tuple[Pairs, NDArray[np.bool_]]:
     """All pairs with a cosine of at least `threshold`, of rows that fit in memory.
@@ -222,7 +222,7 @@ def near_pairs(
       x: Shape (n, d), unit rows.
       threshold: A cosine, above -1.
       where: The cells.
-      probes: Cells a row may visit beside its own.
+      probes: Cells a row may visit beside its own; None for all it must, and no pair is missed.
       workers: Threads.
 
     Returns:
@@ -230,8 +230,9 @@ def near_pairs(
       with such a row may be missing.
     """
     rows, k = block(x, where.directions), len(where.centroids)
+    most = k if probes is None else probes
     lowest = threshold - 2.0 * _lost(*where.directions.shape)
-    visits = cells.Cells(where.centroids).visits(rows.screens, lowest, probes=probes)
+    visits = cells.Cells(where.centroids, lowest).visits(rows.screens, probes=most)
     members = _by_cell(np.arange(len(x)), visits.own, k)
     visitors = _by_cell(visits.row, visits.cell, k)
 

@@ -11,6 +11,21 @@ from tamis import nearest, seeding
 from tamis.schemas import columns, embeddings, uids
 
 
+class Reads:
+    """What a selector reads: the columns named by these fields of it, if they name any, and uids.
+
+    Args:
+      fields: Of the selector; an empty one names no column.
+    """
+
+    def __init__(self, *fields: str) -> None:
+        self._fields = fields
+
+    def __get__(self, selector: object, owner: type | None = None) -> tuple[str, ...]:
+        named = (getattr(selector, field) for field in self._fields)
+        return (*filter(None, named), columns.UID)
+
+
 def by_uid(pool: pa.RecordBatch) -> NDArray[np.int64]:
     """Positions of the rows in ascending order of their uids, shape (n,)."""
     uid = uids.from_hex(pool.column(columns.UID))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors, linalg, nearest
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import pools
 
 _ROWS = 4_096
@@ -86,10 +86,7 @@ class RoundRobin:
     tasks: str = ""
     embedding: str = embeddings.EMBEDDING
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for ties."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

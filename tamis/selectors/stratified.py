@@ -80,10 +80,7 @@ class Stratified:
                 f"floor is {self.floor}", where="stratified", remedy="set it between 0 and 1"
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Score, group, and the uid for ties."""
-        return (self.score, self.by, columns.UID)
+    reads = pools.Reads("score", "by")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors, linalg
-from tamis.schemas import columns, embeddings
+from tamis.schemas import embeddings
 from tamis.selectors import greedy, objectives, pools
 
 Maximiser = Literal["lazy", "stochastic", "sharded"]
@@ -61,10 +61,7 @@ class Submodular:
                 remedy=f"epsilon in (0, 1), at least one shard, strength from 0 to {most}",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The vectors, and the uid for ties."""
-        return (self.embedding, columns.UID)
+    reads = pools.Reads("embedding")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

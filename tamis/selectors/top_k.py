@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tamis import keys
 from tamis.schemas import columns, scores, uids
+from tamis.selectors import pools
 
 
 def highest(score: NDArray[np.float32], uid: NDArray[np.uint64], budget: int) -> NDArray[np.int64]:
@@ -34,10 +35,7 @@ class TopK:
 
     score: str = scores.SCORE
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The score, and the uid for ties."""
-        return (self.score, columns.UID)
+    reads = pools.Reads("score")
 
     def select(
         self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors
-from tamis.schemas import columns, scores
+from tamis.schemas import scores
 from tamis.selectors import pools
 
 _SURE = 50.0  # exp(-exp(50)) is 0
@@ -109,10 +109,7 @@ class Weighted:
                 remedy="set it above 0, or to 0 to use the score itself as weight",
             )
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The score, and the uid for the hash."""
-        return (self.score, columns.UID)
+    reads = pools.Reads("score")
 
     def draw(self, pool: pa.RecordBatch, budget: int, rng: np.random.Generator) -> Draw:
         """The rows, and weights that make sums over them unbiased."""

@@ -101,7 +101,7 @@ def test_a_row_is_capped_where_one_of_its_near_borders_is_beyond_its_probes(monk
     near = (short <= cells.radius(0.8) * gap[home]).sum(axis=1) - 1
     for crowd in (4, 99):
         monkeypatch.setattr(cells, "_CROWD", crowd)
-        visits = cells.Cells(centroids).visits(x, 0.8, probes=3)
+        visits = cells.Cells(centroids, 0.8).visits(x, probes=3)
         assert visits.capped[near > 3].all()
         assert np.bincount(visits.row, minlength=300).max() == 3
     assert 0 < visits.capped.mean() < 1
@@ -159,7 +159,7 @@ def test_too_few_rows_have_no_pairs(n):
 def test_rows_whose_cell_is_known_visit_the_same_cells():
     x, centroids = planted(300, 16), planted(9, 16, seed=3)
     own = clusters.assign(x, centroids).neighbour
-    known, found = (cells.Cells(centroids).visits(x, 0.8, own=o) for o in (own, None))
+    known, found = (cells.Cells(centroids, 0.8).visits(x, own=o) for o in (own, None))
     agreed = found.own == own  # all but ties that the grid cannot tell
     assert agreed.mean() > 0.98
     for one, other in zip(known[1:3], found[1:3], strict=True):
@@ -168,7 +168,7 @@ def test_rows_whose_cell_is_known_visit_the_same_cells():
 
 def test_wide_rows_are_refused_where_the_grid_could_not_hold_their_products():
     with pytest.raises(ValueError, match="at most 16384 dimensions, got 20000"):
-        cells.Cells(np.zeros((1, 20_000), np.float32))
+        cells.Cells(np.zeros((1, 20_000), np.float32), 0.9)
 
 
 def components(n, edges):
