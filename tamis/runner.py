@@ -4,9 +4,11 @@ import signal
 import threading
 from typing import Annotated
 
+import rich.markup
+import rich.table
 import typer
 
-from tamis import console
+from tamis import console, errors
 
 app = typer.Typer(
     help="The engine that runs are handed to: workers for it, and whether it works.",
@@ -30,3 +32,33 @@ def pool(
     stopped.wait()
     server.stop(1)
     workers.close()
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def check(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="[FILE|RUN]", help="Also probe its folder")] = "",
+) -> None:
+    """Probe job server, workers, run folder and a tiny job; options of Beam go after `--`."""
+    from tamis.pipelines import probe
+
+    named = file and not file.startswith("--")
+    args = tuple(ctx.args) if named or not file else (file, *ctx.args)
+    asked = probe.questions(args, console.load(file).run if named else "")
+    table = rich.table.Table("", "part")
+    for heading in ("found", "to do"):  # an address is of no use with its end cut off
+        table.add_column(heading, overflow="fold")
+    failed: errors.TamisError | None = None
+    for part, question in asked.items():
+        if part == "tiny job" and failed:  # it would only say so again, after minutes
+            continue
+        try:
+            row = ("[green]ok[/]", part, question(), "")
+        except errors.TamisError as error:
+            failed = failed or error
+            told = " ".join(filter(None, (error.what, error.where, error.why)))
+            row = ("[red]no[/]", part, told, error.remedy)
+        table.add_row(row[0], *(rich.markup.escape(text) for text in row[1:]))
+    console.out.print(table)
+    if failed:
+        raise failed

@@ -16,7 +16,9 @@ from apache_beam.transforms import environments
 from tamis import errors
 from tamis.schemas import config
 
-_CARRIED = re.compile(r"<tamis-error>(.*?)</tamis-error>", re.DOTALL)
+_SILENT = logging.NullHandler()  # one, so that adding it again does nothing
+# A list: the traceback that a job server hands over also has the line of source that writes it.
+_CARRIED = re.compile(r"<tamis-error>(\[.*?)</tamis-error>", re.DOTALL)
 
 
 def run(
@@ -34,6 +36,7 @@ def run(
       RunnerError: the engine itself failed.
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised
+    logging.getLogger().addHandler(_SILENT)  # a job server's messages come by the root
     engine, own = _local(runner, args)
     pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
     build(pipeline)

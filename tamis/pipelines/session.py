@@ -13,7 +13,8 @@ import apache_beam as beam
 
 from tamis import errors, ledger, progress, seeding, sidecars, sources, storage
 from tamis.pipelines import engine, view
-from tamis.schemas import config, index, shards
+from tamis.pipelines import pending as waiting
+from tamis.schemas import config, shards
 
 SHARDS = "shards.json"
 
@@ -223,9 +224,11 @@ class Session:
         started = time.monotonic()
         count = _counter(self.root, folders[-1], cut)
         with self.reporter.stage(stage, total, count, reused=self.reused[stage]) as outcome:
-            if pending:
-                work = cut if together else pending
-                self.execute(lambda p: build(spans(p, work)))
+            if pending and together:
+                self.execute(lambda p: build(spans(p, cut)))
+            elif pending:
+                left = waiting.Pending(self.root, folders[-1], inputs)
+                self.execute(lambda p: build(spans(p, pending) | "pending" >> beam.ParDo(left)))
             facts = summary(outcome) if summary else {}
         seconds = round(time.monotonic() - started, 3)
         done = {"shards": len(cut), "reused": self.reused[stage], "seconds": seconds}
@@ -241,13 +244,8 @@ class Session:
         where = sidecars.url(self.root, folder, shard.name)
         if not storage.exists(where):
             return False
-        found = sidecars.stamp_of(self.root, folder, shard.name)
-        if folder == index.FOLDER:
-            expected = sidecars.Stamp(found.index, inputs)
-        else:
-            aligned = sidecars.stamp_of(self.root, index.FOLDER, shard.name).index
-            expected = sidecars.Stamp(aligned, inputs)
-        if self.redo and found != expected:
+        expected = waiting.expected(self.root, folder, shard.name, inputs)
+        if self.redo and sidecars.stamp_of(self.root, folder, shard.name) != expected:
             return False
         sidecars.check(self.root, folder, shard.name, expected)
         return True
