@@ -9,12 +9,36 @@ import rich.table
 import typer
 
 from tamis import console, errors
+from tamis.schemas import config
+
+Engine = Annotated[
+    str, typer.Option("--runner", metavar="KIND", help="As if the run file said so: dataflow")
+]
+Job = Annotated[str, typer.Option(metavar="FILE", help="Where Dataflow's jobs are written")]
 
 app = typer.Typer(
     help="The engine that runs are handed to: workers for it, and whether it works.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+def handed(document: config.Run, kind: str) -> config.Run:
+    """The same run handed to another engine; an empty `kind` leaves it."""
+    if not kind:
+        return document
+    changed = {**document.runner.model_dump(), "kind": kind}
+    return console.validated({**document.model_dump(), "runner": changed}, f"--runner {kind}")
+
+
+def draw(document: config.Run, where: str) -> None:
+    """Write Dataflow's jobs and tell which steps ask for an accelerator."""
+    from tamis.pipelines import dataflow
+
+    for name, steps in dataflow.write(document, where).items():
+        asked = f"{len(steps)} steps with {', '.join(set(steps.values()))}" if steps else "CPU only"
+        console.out.print(f"job      {name}: {asked}", markup=False)
+    console.out.print(f"jobs     {where}", markup=False)
 
 
 @app.command()

@@ -37,26 +37,22 @@ def ingest(run: session.Session) -> None:
         },
     )
     if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
-        cut, dimension = run.cut(), run.entry("ingest")["dimension"]
+        shown, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
         for file in found:
             sources.check(file)
         dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        cut = [
-            s
-            for i, f in enumerate(found)
-            for s in sources.shards(f, i, run.config.ingest.shard_rows)
-        ]
-        _refuse_empty(found, cut)
-        run.save_shards(cut)
+        shown = cut(found, run.config.ingest.shard_rows)
+        _refuse_empty(found, shown)
+        run.save_shards(shown)
     write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
     run.per_shard(
         "ingest",
         inputs,
         (rejected.FOLDER, index.FOLDER),
         lambda spans: spans | "ingest" >> beam.ParDo(write),
-        cut,
-        lambda outcome: {"dimension": dimension, **_count(run, cut, outcome)},
+        shown,
+        lambda outcome: {"dimension": dimension, **_count(run, shown, outcome)},
     )
     _allow(run)
 
@@ -71,6 +67,11 @@ def files(document: config.Run) -> list[shards.File]:
     if document.target is not None:
         named.append(_source("target", "target", document.target))
     return [file for source in named for file in sources.expand(source)]
+
+
+def cut(found: list[shards.File], rows: int) -> list[shards.Shard]:
+    """Files to shards of at most `rows`, in order."""
+    return [s for i, file in enumerate(found) for s in sources.shards(file, i, rows)]
 
 
 def _source(name: str, role: shards.Role, source: config.Source) -> sources.Source:

@@ -50,7 +50,17 @@ class Session:
         return self.config.seed
 
     def start(self) -> None:
-        """Make or open the run folder."""
+        """Make or open the run folder.
+
+        Raises:
+          ConfigError: workers are elsewhere and could not see the folder.
+        """
+        if self.config.runner.kind == "dataflow" and "://" not in self.root:
+            raise errors.ConfigError(
+                "Dataflow's workers do not see this machine's disk",
+                where=self.root,
+                remedy="give a URL, like run: gs://BUCKET/runs/NAME, and inputs likewise",
+            )
         self.ledger = ledger.start(self.root, self.config.model_dump(mode="json"))
 
     def scratch(self, name: str = "") -> str:
