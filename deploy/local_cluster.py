@@ -67,15 +67,7 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         pool = f"{HOST}:{self.ports['pool']}"
         self.parts = {p.name: p for p in make(self)}
-        command = [
-            sys.executable,
-            "-c",
-            "from tamis import cli; cli.main()",
-            "runner",
-            "pool",
-            pool,
-        ]
-        self.parts["pool"] = Part("pool", command, self.ports["pool"])
+        self.parts["pool"] = Part("pool", [*TAMIS, "runner", "pool", pool], self.ports["pool"])
 
     @property
     def options(self) -> list[str]:
