@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A wheel cache and the newest pip are not needed; an old pip only resolves more slowly.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test lint types bench spark flink clean
 
 # Each target installs what it needs and no more: the demo is light (no torch), tests need all.
 $(VENV)/.demo: pyproject.toml
@@ -19,10 +19,16 @@ $(VENV)/.dev: pyproject.toml
 	$(PIP) install --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
+# Spark, Flink and Beam's job servers for them, fetched by name: deploy/versions.toml. Without Java
+# and Maven the tests that need them say so and are skipped.
+CLUSTER := $(BIN)/python -m deploy.local_cluster
+build/cluster/%/.fetched: deploy/versions.toml deploy/job-server/pom.xml | $(VENV)/.dev
+	if command -v java && command -v mvn; then $(CLUSTER) $* fetch; fi
+
 demo: $(VENV)/.demo
 	$(BIN)/tamis demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev build/cluster/spark/.fetched build/cluster/flink/.fetched
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,6 +44,10 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.embed
 	$(BIN)/python -m benchmarks.chain --rows 20000,100000
+
+# The demo on a real cluster on this machine, its manifests compared with a local run's.
+spark flink: %: build/cluster/%/.fetched
+	$(CLUSTER) $* demo
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs data

@@ -8,10 +8,13 @@ Every part is a process of its own, as on a cluster: a master, a worker, Beam's 
 pool of Python workers. `make spark`, `make flink` and the tests marked so use this module.
 """
 
+import argparse
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +28,7 @@ HERE = pathlib.Path(__file__).parent
 CACHE = HERE.parent / "build" / "cluster"
 PINS = tomllib.loads((HERE / "versions.toml").read_text(encoding="utf-8"))
 ENGINES = ("spark", "flink")
+TAMIS = [sys.executable, "-c", "from tamis import cli; cli.main()"]
 HOST = "127.0.0.1"
 SLOTS = 2
 _START = 90.0  # seconds a part may take to listen
@@ -63,15 +67,7 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         pool = f"{HOST}:{self.ports['pool']}"
         self.parts = {p.name: p for p in make(self)}
-        command = [
-            sys.executable,
-            "-c",
-            "from tamis import cli; cli.main()",
-            "runner",
-            "pool",
-            pool,
-        ]
-        self.parts["pool"] = Part("pool", command, self.ports["pool"])
+        self.parts["pool"] = Part("pool", [*TAMIS, "runner", "pool", pool], self.ports["pool"])
 
     @property
     def options(self) -> list[str]:
@@ -87,6 +83,12 @@ class Cluster:
             f"--files_to_stage={next(_beam(self.engine).glob('jsr305-*.jar'))}",
         ]
         return [*options, f"--parallelism={SLOTS}"] if self.engine == "flink" else options
+
+    def workers(self) -> list[int]:
+        """Process ids of the Python workers now at work: what the pool's fork server forked."""
+        pool = self.parts["pool"].process
+        parents = {pid: parent for pid, parent, session in _processes() if session == pool.pid}
+        return [pid for pid, parent in parents.items() if parents.get(parent) == pool.pid]
 
     def start(self, name: str) -> None:
         """Start one part, without waiting for it."""
@@ -147,9 +149,9 @@ def running(engine: str, folder: pathlib.Path) -> Iterator[Cluster]:
 def missing(engine: str) -> str:
     """What a test or a person lacks to start a cluster; empty when nothing."""
     tools = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if "java" in tools or (tools and not _fetched(engine)):
+    if tools and not (tools == ["mvn"] and _fetched(engine)):
         return f"{' and '.join(tools)} not installed"
-    return "" if _fetched(engine) else f"not fetched: make build/cluster/{engine}/.fetched"
+    return "" if _fetched(engine) else f"not fetched: python -m deploy.local_cluster {engine} fetch"
 
 
 def fetch(engine: str) -> None:
@@ -229,11 +231,23 @@ def _flink(cluster: Cluster) -> Iterator[Part]:
     (cluster.folder / "scratch").mkdir(exist_ok=True)
     runtime, at = "org.apache.flink.runtime", ["--configDir", str(conf)]
     main = [f"{runtime}.entrypoint.StandaloneSessionClusterEntrypoint", *at]
-    yield Part("master", _java([jars, beam], ["-Xmx512m"], main), ports["web"])
+    yield Part(
+        "master",
+        _java([jars, beam], ["-Xmx512m", "-Dorg.apache.logging.log4j.level=INFO"], main),
+        ports["web"],
+    )
     worker = [f"{runtime}.taskexecutor.TaskManagerRunner", *at]
-    yield Part("worker", _java([jars, beam], ["-Xmx512m"], worker))
+    yield Part(
+        "worker", _java([jars, beam], ["-Xmx512m", "-Dorg.apache.logging.log4j.level=INFO"], worker)
+    )
     driver = [PINS["flink"]["driver"], f"--flink-master={HOST}:{ports['web']}", *_served(cluster)]
-    yield Part("job-server", _java([beam, jars], ["-Xmx512m"], driver), ports["job"])
+    # The job server sends every jar of its classpath along with every job; the cluster has them
+    # already, so all but the runner's own are told to Java by another way.
+    own, others = [], []
+    for jar in sorted(_beam("flink").glob("*.jar")):
+        (own if re.match("beam-(?!vendor)|flink-(?!shaded)", jar.name) else others).append(str(jar))
+    boot = f"-Xbootclasspath/a:{':'.join(others)}"
+    yield Part("job-server", _java(own, ["-Xmx512m", boot], driver), ports["job"])
 
 
 def _served(cluster: Cluster) -> list[str]:
@@ -276,6 +290,14 @@ def _call(command: list[str]) -> None:
         raise RuntimeError(f"failed: {' '.join(command)}")
 
 
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Process id, parent and session of every process."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            fields = stat.read_text().rpartition(")")[2].split()
+            yield int(stat.parent.name), int(fields[1]), int(fields[3])
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
@@ -288,3 +310,58 @@ def _free(count: int) -> list[int]:
         for probe in probes:
             probe.bind((HOST, 0))
         return [probe.getsockname()[1] for probe in probes]
+
+
+def demo(engine: str) -> None:
+    """Run the demo here and on a cluster, and compare the bytes of their manifests.
+
+    Raises:
+      RuntimeError: a run failed, or the manifests differ.
+    """
+    folder = pathlib.Path("runs") / engine
+    with running(engine, folder / "cluster") as cluster:
+        for name, options in (("local", []), (engine, ["--", *cluster.options])):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            file = folder / f"{name}.yaml"
+            file.write_text(_run_file(folder / name))
+            print(f"== {name}: {file}", flush=True)
+            _call([*TAMIS, "run", str(file), *options])
+    written = [_manifests(folder / name) for name in ("local", engine)]
+    if written[0] != written[1] or not written[0]:
+        raise RuntimeError(f"the manifests under {folder}/local and {folder}/{engine} differ")
+    print(f"{len(written[0])} files of manifests, byte for byte the same")
+
+
+def _run_file(run: pathlib.Path) -> str:
+    """The demo's run file, its texts fetched, for another run folder."""
+    from tamis import demo as example
+
+    example.fetch(pathlib.Path("data/vader"))
+    document = example.document(pathlib.Path("data/vader")).model_copy(update={"run": str(run)})
+    return json.dumps(document.model_dump(mode="json", exclude_defaults=True) | {"version": 1})
+
+
+def _manifests(run: pathlib.Path) -> dict[str, bytes]:
+    found = (p for name in ("manifest", "random") for p in (run / name).rglob("*") if p.is_file())
+    return {str(p.relative_to(run)): p.read_bytes() for p in found}
+
+
+def main() -> None:
+    """Fetch, bring up, or run the demo on an engine."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("engine", choices=ENGINES)
+    parser.add_argument("action", choices=("fetch", "up", "demo"))
+    told = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    fetch(told.engine)
+    if told.action == "demo":
+        demo(told.engine)
+    elif told.action == "up":
+        with running(told.engine, pathlib.Path("runs") / told.engine / "cluster") as cluster:
+            print(*cluster.options, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -241,9 +241,13 @@ def inspect(
 
 
 @app.command()
-def explain(file: console.Run) -> None:
-    """The resolved config, the stages, and what the run will take."""
-    document = load(file)
+def explain(
+    file: console.Run,
+    engine: runner.Engine = "",
+    job: runner.Job = "dataflow.json",
+) -> None:
+    """The resolved config, the stages, and what the run will take; Dataflow's jobs as JSON."""
+    document = runner.handed(load(file), engine)
     from tamis.pipelines import estimate
 
     dump = document.model_dump(mode="json")
@@ -263,6 +267,8 @@ def explain(file: console.Run) -> None:
     disk = f", of {estimate.size(free)}" if free is not None else ""
     out.print(f"disk     {estimate.size(found.disk)}{disk}")
     out.print(f"time     {sum(found.seconds.values()):,.0f} s on {document.runner.workers} core(s)")
+    if document.runner.kind == "dataflow":
+        runner.draw(document, job)
     found.check(document.run)
 
 

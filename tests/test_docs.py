@@ -54,6 +54,13 @@ def test_every_command_in_the_readme_exists():
         assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
 
 
+def test_the_run_file_of_the_page_on_clusters_is_valid():
+    (place,) = blocks("docs/cluster.md", "yaml")
+    mine, _ = blocks("README.md", "yaml")
+    document = yaml.safe_load(mine) | yaml.safe_load(place)
+    assert runfile.parse(yaml.safe_dump(document), "docs/cluster.md").runner.kind == "dataflow"
+
+
 def test_every_name_the_readme_imports_is_there():
     for snippet in blocks("README.md", "python"):
         for line in snippet.splitlines():
@@ -125,9 +132,11 @@ def test_the_page_on_extending_is_true(finished, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "runs/mine-2 runs/mine\n"
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/cluster.md"]
+)
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
-    named = re.findall(r"`((?:docs|examples|benchmarks|tests|tamis)/[\w./-]+\.\w+)`", text)
+    named = re.findall(r"`((?:docs|examples|benchmarks|tests|tamis|deploy)/[\w./-]+\.\w+)`", text)
     missing = [name for name in named if not (ROOT / name).exists()]
     assert not missing

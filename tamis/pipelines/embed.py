@@ -31,14 +31,15 @@ def embed(run: session.Session) -> None:
         "embed",
         inputs,
         (embeddings.FOLDER,),
-        lambda spans: spans | "embed" >> _transform(write, section),
+        lambda spans: spans | "embed" >> transform(write, section),
         cut,
         lambda _: {"dimension": _dimension(run, cut)},
         recipe=lambda: run.recipe("embed", VERSION, part, ["ingest"]),
     )
 
 
-def _transform(write: "Write", section: config.Embed) -> beam.PTransform:
+def transform(write: "Write", section: config.Embed) -> beam.PTransform:
+    """The step from spans to the names of the shards embedded; it alone asks for an accelerator."""
     if section.backend == "precomputed":
         return beam.ParDo(Copy(write))
     from tamis.pipelines import inference

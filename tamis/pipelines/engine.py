@@ -16,12 +16,15 @@ from apache_beam.transforms import environments
 from tamis import errors
 from tamis.schemas import config
 
-_CARRIED = re.compile(r"<tamis-error>(.*?)</tamis-error>", re.DOTALL)
+_SILENT = logging.NullHandler()  # one, so that adding it again does nothing
+# A list: the traceback that a job server hands over also has the line of source that writes it.
+_CARRIED = re.compile(r"<tamis-error>(\[.*?)</tamis-error>", re.DOTALL)
 
 
-def run(
-    runner: config.Runner, args: tuple[str, ...], build: Callable[[beam.Pipeline], object]
-) -> None:
+Build = Callable[[beam.Pipeline], object]
+
+
+def run(runner: config.Runner, args: tuple[str, ...], build: Build) -> None:
     """Build one pipeline and run it to its end.
 
     Args:
@@ -34,6 +37,7 @@ def run(
       RunnerError: the engine itself failed.
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised
+    logging.getLogger().addHandler(_SILENT)  # a job server's messages come by the root
     engine, own = _local(runner, args)
     pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
     build(pipeline)
@@ -52,12 +56,29 @@ def _local(runner: config.Runner, args: tuple[str, ...]) -> tuple[FnApiRunner | 
     """
     if any(a.startswith("--runner") for a in args):
         return None, [*args]
+    if runner.kind == "dataflow":
+        return None, [*dataflow(runner), *args]
     if runner.workers == 1 or any(a.startswith("--direct_") for a in args):
         return FnApiRunner(), [*args]
     worker = f"{shlex.quote(sys.executable)} -m tamis.pipelines.worker"
     processes = environments.SubprocessSDKEnvironment.from_command_string(worker)
     own = [f"--direct_num_workers={runner.workers}", *args]
     return FnApiRunner(default_environment=processes), own
+
+
+def dataflow(runner: config.Runner) -> list[str]:
+    """The run file's `runner` section in Beam's words."""
+    named = {
+        "project": runner.project,
+        "region": runner.region,
+        "temp_location": runner.temp_location,
+        "staging_location": runner.temp_location,
+        "machine_type": runner.machine_type,
+        "max_num_workers": str(runner.workers) if runner.workers > 1 else "",
+        "sdk_container_image": runner.container,
+        "sdk_location": "container" if runner.container else "",  # tamis and Beam are in it
+    }
+    return ["--runner=DataflowRunner", *(f"--{k}={v}" for k, v in named.items() if v)]
 
 
 @contextlib.contextmanager

@@ -39,26 +39,26 @@ def ingest(run: session.Session) -> None:
     inputs = run.digest("ingest", VERSION, part)
     written = frozen.modified(found)
     if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
-        cut, dimension = run.cut(), run.entry("ingest")["dimension"]
+        shown, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
         for file in found:
             sources.check(file)
         dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        cut = [s for i, f in named for s in _shards(run, i, f)]
-        _refuse_empty(found, cut)
-        run.save_shards(cut)
+        shown = [s for i, f in named for s in _shards(run, i, f)]
+        _refuse_empty(found, shown)
+        run.save_shards(shown)
     write = Write(run.root, inputs, dimension, run.config.ingest, run.removed)
     run.per_shard(
         "ingest",
         inputs,
         (rejected.FOLDER, index.FOLDER),
         lambda spans: spans | "ingest" >> beam.ParDo(write),
-        cut,
+        shown,
         lambda outcome: {
             "dimension": dimension,
             "modified": written,
-            **_count(run, cut, outcome),
-            **retract.facts(run, cut, inputs),
+            **_count(run, shown, outcome),
+            **retract.facts(run, shown, inputs),
         },
         recipe=lambda: run.recipe("ingest", VERSION, [shaping, dimension]),
     )
@@ -87,6 +87,11 @@ def numbered(run: session.Session) -> list[tuple[int, shards.File]]:
     if not run.earlier:
         return list(enumerate(found))
     return run.earlier.numbered(found, run.config.removed.sources)
+
+
+def cut(found: list[shards.File], rows: int) -> list[shards.Shard]:
+    """Files to shards of at most `rows`, in order."""
+    return [s for i, file in enumerate(found) for s in sources.shards(file, i, rows)]
 
 
 def declared(name: str, role: shards.Role, source: config.Source) -> sources.Source:

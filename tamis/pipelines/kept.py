@@ -6,6 +6,12 @@ from tamis import sidecars, storage
 from tamis.schemas import index, shards
 
 
+def expected(root: str, folder: str, shard: str, inputs: str) -> sidecars.Stamp:
+    """The stamp of a sidecar in `folder` that is there and was made from `inputs`."""
+    aligned = folder if folder == index.FOLDER else index.FOLDER
+    return sidecars.Stamp(sidecars.stamp_of(root, aligned, shard).index, inputs)
+
+
 @dataclasses.dataclass(frozen=True)
 class Kept:
     """What a folder of a run holds.
@@ -48,15 +54,10 @@ class Kept:
             return False
         found = sidecars.stamp_of(self.root, self.folder, shard.name)
         inputs = found.inputs if self.old.get(shard.name) == found.inputs else self.inputs
-        aligned = (
-            found.index
-            if self.folder == index.FOLDER
-            else sidecars.stamp_of(self.root, index.FOLDER, shard.name).index
-        )
-        expected = sidecars.Stamp(aligned, inputs)
-        if self.redo and found != expected:
+        wanted = expected(self.root, self.folder, shard.name, inputs)
+        if self.redo and found != wanted:
             return False
-        sidecars.check(self.root, self.folder, shard.name, expected)
+        sidecars.check(self.root, self.folder, shard.name, wanted)
         return True
 
     def adopted(self) -> dict[str, str]:

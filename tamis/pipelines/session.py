@@ -14,6 +14,7 @@ import apache_beam as beam
 
 from tamis import errors, ledger, progress, removed, seeding, sources, storage
 from tamis.pipelines import engine, freeze, frozen, kept, view
+from tamis.pipelines import pending as waiting
 from tamis.schemas import config, guard, shards
 
 
@@ -50,7 +51,17 @@ class Session:
         return self.config.seed
 
     def start(self) -> None:
-        """Make or open the run folder."""
+        """Make or open the run folder.
+
+        Raises:
+          ConfigError: workers are elsewhere and could not see the folder.
+        """
+        if self.config.runner.kind == "dataflow" and "://" not in self.root:
+            raise errors.ConfigError(
+                "Dataflow's workers do not see this machine's disk",
+                where=self.root,
+                remedy="give a URL, like run: gs://BUCKET/runs/NAME, and inputs likewise",
+            )
         if self.config.frozen:
             freeze.take(self.root, self.config)
         self.ledger = ledger.start(self.root, self.config.model_dump(mode="json"))
@@ -265,9 +276,11 @@ class Session:
         with self.reporter.stage(
             stage, total, lambda: there.rows(cut), reused=self.reused[stage]
         ) as outcome:
-            if pending:
-                work = cut if together else pending
-                self.execute(lambda p: build(spans(p, work)))
+            if pending and together:
+                self.execute(lambda p: build(spans(p, cut)))
+            elif pending:
+                left = waiting.Pending(self.root, folders[-1], inputs)
+                self.execute(lambda p: build(spans(p, pending) | "pending" >> beam.ParDo(left)))
             facts = summary(outcome) if summary else {}
         seconds = round(time.monotonic() - started, 3)
         done = {"shards": len(cut), "reused": self.reused[stage], "seconds": seconds}

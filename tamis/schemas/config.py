@@ -233,8 +233,27 @@ class Check(Part):
 class Runner(Part):
     """Where Beam runs. Options after `--` on the command line are Beam's own."""
 
-    kind: Literal["local"] = Field("local", description="Beam's in-process FnApiRunner")
-    workers: Positive = Field(1, description="Above 1: that many worker processes")
+    kind: Literal["local", "dataflow"] = Field(
+        "local", description="Beam's in-process FnApiRunner, or Google's service"
+    )
+    workers: Positive = Field(
+        1, description="Above 1: that many worker processes; of Dataflow the most machines"
+    )
+    project: str = Field("", description="Of Dataflow: who pays")
+    region: str = Field("", description="Of Dataflow, e.g. europe-west4")
+    temp_location: str = Field("", description="Of Dataflow: gs:// folder for staging and shuffles")
+    machine_type: str = Field("", description="Of Dataflow's workers, e.g. n1-standard-8")
+    container: str = Field("", description="Of Dataflow's workers: an image with tamis in it")
+
+    @pydantic.model_validator(mode="after")
+    def _placed(self) -> "Runner":
+        terms = {name: getattr(self, name) for name in ("project", "region", "temp_location")}
+        lacking = [name for name, value in terms.items() if not value]
+        if self.kind == "dataflow" and lacking:
+            raise ValueError(f"runner: dataflow needs {', '.join(lacking)}")
+        if self.temp_location and not self.temp_location.startswith("gs://"):
+            raise ValueError("runner.temp_location is a gs:// folder")
+        return self
 
 
 class Run(Part):

@@ -1,0 +1,1 @@
+"""Images, template and launcher for Dataflow."""
