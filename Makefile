@@ -49,5 +49,12 @@ bench: $(VENV)/.dev
 spark flink: %: build/cluster/%/.fetched
 	$(CLUSTER) $* demo
 
+# Fashion-MNIST from Debian's package (31 MB), cut into the sources of examples/images.yaml.
+data/fashion: $(VENV)/.demo
+	$(PIP) install --editable '.[image]'
+	mkdir -p data/fashion-package
+	cd data/fashion-package && apt-get download dataset-fashion-mnist && dpkg -x dataset-fashion-mnist*.deb .
+	$(BIN)/python -m examples.fashion_mnist data/fashion-package $@
+
 clean:
 	rm -rf $(VENV) build *.egg-info runs data

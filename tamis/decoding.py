@@ -26,6 +26,7 @@ from tamis import errors
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 EXTENSIONS = ("bmp", "gif", "jpg", "jpeg", "png", "tif", "tiff", "webp")
 MAX_PIXELS = 50_000_000  # a 50-megapixel photograph; 0.4 GB while it is decoded
+HIGHEST_LIMIT = 178_956_970  # above it Pillow itself refuses to open an image
 MAX_BYTES = 64 << 20  # of one encoded image
 
 
@@ -37,12 +38,12 @@ class UnreadableError(ValueError):
         self.reason = reason
 
 
-def rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def rgb(data: bytes, max_pixels: int | None = None) -> NDArray[np.uint8]:
     """An encoded image as shape (h, w, 3), levels 0..255.
 
     Args:
       data: The file's bytes.
-      max_pixels: Larger images are refused by their header.
+      max_pixels: Larger images are refused by their header; None where that was seen to before.
 
     Raises:
       UnreadableError: with the reason.
@@ -52,14 +53,14 @@ def rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     return np.asarray(picture(data, max_pixels))
 
 
-def picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Any:  # noqa: ANN401 - a PIL image
+def picture(data: bytes, max_pixels: int | None = None) -> Any:  # noqa: ANN401 - a PIL image
     """The same as a `PIL.Image` of mode RGB."""
     if not data:
         raise UnreadableError("empty_image", "0 bytes")
     if len(data) > MAX_BYTES:
         raise UnreadableError("image_too_large", f"{len(data):,} bytes, at most {MAX_BYTES:,}")
     with _opened(data) as image:
-        if image.width * image.height > max_pixels:
+        if max_pixels is not None and image.width * image.height > max_pixels:
             raise UnreadableError(
                 "image_too_large",
                 f"{image.width:,} x {image.height:,} pixels, the limit is {max_pixels:,}",

@@ -20,7 +20,7 @@ def test_whatever_can_be_read_becomes_rgb(name):
 def test_whatever_cannot_says_why(name):
     data, reason = dirty.BAD[name]
     with pytest.raises(decoding.UnreadableError) as told:
-        decoding.rgb(data)
+        decoding.rgb(data, decoding.MAX_PIXELS)
     assert told.value.reason == reason
     assert str(told.value)
 

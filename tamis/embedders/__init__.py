@@ -1,7 +1,10 @@
-"""Texts to vectors. Each backend is loaded once per worker and is a pure function of its input."""
+"""Texts and images to vectors.
+
+Each backend is loaded once per worker and is a pure function of its input.
+"""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +15,8 @@ from tamis.schemas import config
 class Embedder(Protocol):
     """A loaded model."""
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Texts to shape (n, d), not necessarily of unit norm."""
+    def __call__(self, values: Sequence[Any], /) -> NDArray[np.float32]:
+        """Texts, or the bytes of encoded images, to shape (n, d), not necessarily of unit norm."""
         ...
 
 
@@ -27,6 +30,10 @@ def load(section: config.Embed) -> Embedder:
         from tamis.embedders import static
 
         return static.Static()
+    if section.backend == "pixels":
+        from tamis.embedders import pixels
+
+        return pixels.Pixels()
     from tamis.embedders import sentence_transformers
 
     return sentence_transformers.SentenceTransformers(section)

@@ -1,4 +1,4 @@
-"""Any sentence-transformers model, on the CPU or a GPU."""
+"""Any sentence-transformers model, on the CPU or a GPU: of texts, or of images too, as CLIP is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis import errors
+from tamis import decoding, errors
 from tamis.schemas import config
 
 
@@ -40,13 +40,23 @@ class SentenceTransformers:
         if section.pooling == "rds":
             self._model = _position_weighted(self._model, device)
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Shape (n, d). Texts are bucketed by length inside the call, as `encode` does."""
+    def __call__(self, values: Sequence[str] | Sequence[bytes]) -> NDArray[np.float32]:
+        """Shape (n, d). Texts are bucketed by length inside the call, as `encode` does.
+
+        Images are decoded a batch at a time.
+        """
+        if not values or isinstance(values[0], str):
+            return self._encoded(values)
+        starts = range(0, len(values), self._batch)
+        decoded = ([decoding.picture(v) for v in values[i : i + starts.step]] for i in starts)  # type: ignore[arg-type]
+        return np.concatenate([self._encoded(pictures) for pictures in decoded])
+
+    def _encoded(self, values: Sequence[Any]) -> NDArray[np.float32]:
         batch = self._batch
         while True:
             try:
                 return self._model.encode(
-                    list(texts), batch_size=batch, convert_to_numpy=True, show_progress_bar=False
+                    list(values), batch_size=batch, convert_to_numpy=True, show_progress_bar=False
                 )
             except RuntimeError as error:
                 if "out of memory" not in str(error) or batch == 1:

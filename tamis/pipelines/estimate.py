@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from tamis import clusters, errors, sketch, sources, storage
+from tamis.embedders import pixels
 from tamis.pilots import design
 from tamis.pipelines import ingest, near
 from tamis.schemas import config, shards
@@ -18,6 +19,7 @@ from tamis.sources import tars
 _RATES = {
     "ingest": 250_000,
     "embed static": 14_000,
+    "embed pixels": 1_500,
     "embed sentence-transformers": 90,
     "embed precomputed": 150_000,
     "cluster": 60_000,
@@ -31,7 +33,12 @@ _RATES = {
 _SAMPLES_PER_SECOND = 800_000  # of the linear probe, all runs of a length together
 _SECONDS_PER_STAGE = 0.5  # a pipeline starts, footers are read
 _BASE_BYTES = 330 << 20  # the interpreter with Beam, Arrow and faiss loaded
-_MODEL_BYTES = {"static": 120 << 20, "sentence-transformers": 900 << 20, "precomputed": 0}
+_MODEL_BYTES = {
+    "static": 120 << 20,
+    "pixels": 60 << 20,
+    "sentence-transformers": 900 << 20,
+    "precomputed": 0,
+}
 _PEEK_BYTES = 1 << 20
 _PEEK_SAMPLES = 100
 
@@ -120,8 +127,8 @@ def _images(file: shards.File) -> int:
 
 def _dimension(document: config.Run) -> int:
     section = document.embed
-    if section.backend == "static":
-        return 256
+    if section.backend in ("static", "pixels"):
+        return 256 if section.backend == "static" else pixels.DIMENSION
     if section.backend == "precomputed":
         return sources.dimension(ingest.files(document)[0])
     pooling = Path(section.model).expanduser() / "1_Pooling" / "config.json"

@@ -26,10 +26,10 @@ def write_grams(run: session.Session, paths: dict[str, str]) -> None:
 def write_vectors(run: session.Session, paths: dict[str, str]) -> None:
     """The evaluation texts, embedded as the run embeds."""
     scorer = fitted.scorer(run, "near_contamination")
-    if run.config.embed.backend == "precomputed":
+    if run.config.embed.backend == "precomputed" or run.config.embed.content != "text":
         raise errors.ConfigError(
             "score.near_contamination needs a model to embed the evaluation texts",
-            why="embed.backend is precomputed",
+            why="embed.backend is precomputed, or it is not texts that are embedded",
             remedy="leave the embedding to tamis, or use score.contamination",
         )
     model = embedders.load(run.config.embed)

@@ -22,7 +22,7 @@ from tamis.pipelines import (
     session,
     view,
 )
-from tamis.schemas import columns, scores, shards
+from tamis.schemas import columns, embeddings, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import costs, pruning
 
@@ -152,7 +152,12 @@ def needs(reads: Iterable[str]) -> list[str]:
     Raises:
       ConfigError: no stage writes one of the columns.
     """
-    homes = {columns.EMBEDDING: "embed", columns.CLUSTER: "cluster", columns.COSINE: "cluster"}
+    vectors = (columns.EMBEDDING, *embeddings.PAIR)
+    homes = {
+        **dict.fromkeys(vectors, "embed"),
+        columns.CLUSTER: "cluster",
+        columns.COSINE: "cluster",
+    }
     strange = [c for c in reads if not view.has(c)]
     if strange:
         raise errors.ConfigError(

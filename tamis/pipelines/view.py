@@ -22,6 +22,7 @@ from tamis.schemas import (
 _HOME = {
     **dict.fromkeys(index.SCHEMA.names, index.FOLDER),
     embeddings.EMBEDDING: embeddings.FOLDER,
+    **embeddings.PAIR,
     **dict.fromkeys(clusters.SCHEMA.names, clusters.FOLDER),
     **dict.fromkeys(duplicates.SCHEMA.names, duplicates.FOLDER),
     **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),

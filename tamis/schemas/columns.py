@@ -5,7 +5,8 @@ LABEL = "label"
 ID = "id"
 EMBEDDING = "embedding"
 IMAGE = "image"  # encoded bytes
-IMAGE_EMBEDDING = "image_embedding"
+IMAGE_EMBEDDING = "image_embedding"  # of a pair, whose EMBEDDING is of both
+TEXT_EMBEDDING = "text_embedding"
 ROW = "row"
 
 # Derived columns a scorer may read beside them.

@@ -30,7 +30,9 @@ class Source(Part):
     image: str = Field("", description="Column of encoded images; docs/images.md says which")
     embedding: str = Field("", description="Column of precomputed vectors")
     vectors: str = Field(
-        "", description=".npy file with one precomputed vector per row of the file"
+        "",
+        description=".npy file with one precomputed vector per row of the file; or .npz#array, and "
+        "of pairs .npz#images+texts",
     )
     format: shards.Format | None = Field(None, description="When the extension does not say")
     delimiter: str | None = Field(None, max_length=1, description="Of csv files; tab in .tsv")
@@ -52,7 +54,7 @@ class Ingest(Part):
 
     shard_rows: Positive = Field(shards.SHARD_ROWS, description="Rows per shard")
     max_text_bytes: Positive = Field(1 << 20, description="A longer text is rejected")
-    max_pixels: Positive = Field(
+    max_pixels: Annotated[int, Field(gt=0, le=decoding.HIGHEST_LIMIT)] = Field(
         decoding.MAX_PIXELS, description="An image whose header tells more is not decoded"
     )
     image_seconds: Annotated[float, Field(gt=0)] = Field(
@@ -67,8 +69,13 @@ class Ingest(Part):
 class Embed(Part):
     """How a row becomes a unit vector."""
 
-    backend: Literal["static", "sentence-transformers", "precomputed"] = Field(
-        "static", description="static = WordLlama, no torch; precomputed = a column or .npy"
+    backend: Literal["static", "pixels", "sentence-transformers", "precomputed"] = Field(
+        "static",
+        description="static = WordLlama, of texts; pixels = gradients and colours, of images; "
+        "both without torch; precomputed = a column, .npy or .npz",
+    )
+    of: Literal["text", "image", "pair"] | None = Field(
+        None, description="What is embedded; default text, with pixels the image"
     )
     model: str = Field("", description="sentence-transformers: a folder or a hub id")
     pooling: Literal["model", "rds"] = Field(
@@ -84,11 +91,19 @@ class Embed(Part):
     def _has_model(self) -> "Embed":
         if self.backend == "sentence-transformers" and not self.model:
             raise ValueError("backend sentence-transformers needs `model`: a folder or a hub id")
+        only = {"static": "text", "pixels": "image"}.get(self.backend)
+        if only and self.content != only:
+            raise ValueError(f"backend {self.backend} embeds no {self.of}, only {only}")
         return self
 
     def shaping(self) -> dict:
         """What a vector depends on, and not merely where it is made."""
         return self.model_dump(exclude={"device", "allow_cpu", "accelerator"})
+
+    @property
+    def content(self) -> Literal["text", "image", "pair"]:
+        """What is embedded."""
+        return self.of or ("image" if self.backend == "pixels" else "text")
 
 
 class Cluster(Part):
@@ -329,8 +344,12 @@ class Run(Part):
         for name, source in everyone.items():
             if precomputed and not (source.embedding or source.vectors):
                 raise ValueError(f"backend precomputed: {name} names no `embedding` or `vectors`")
-            if not precomputed and not source.text:
-                raise ValueError(f"{name} names no `text` to embed; or use backend: precomputed")
+            wanted = {"pair": ("image", "text")}.get(self.embed.content, (self.embed.content,))
+            missing = [w for w in wanted if not getattr(source, w)]
+            if not precomputed and missing:
+                raise ValueError(
+                    f"{name} names no `{missing[0]}` to embed; or use backend: precomputed"
+                )
 
     def _can_plan(self) -> None:
         """Names of sources, before anything is run; of strata the planner knows all."""

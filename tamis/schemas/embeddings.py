@@ -1,4 +1,7 @@
-"""The embedding sidecar: one unit vector per row, as fixed_size_list<float16 or float32>[d]."""
+"""The embedding sidecar: one unit vector per row, as fixed_size_list<float16 or float32>[d].
+
+Rows that are embedded as pairs of an image and a text have two more, one for each.
+"""
 
 from typing import Literal
 
@@ -8,15 +11,16 @@ from numpy.typing import NDArray
 
 EMBEDDING = "embedding"
 FOLDER = "embeddings"
+PAIR = {"image_embedding": "image_embeddings", "text_embedding": "text_embeddings"}  # folders
 
 Dtype = Literal["float16", "float32"]
 
 
-def schema(dimension: int, dtype: Dtype = "float16") -> pa.Schema:
+def schema(dimension: int, dtype: Dtype = "float16", name: str = EMBEDDING) -> pa.Schema:
     """The sidecar's schema for vectors of `dimension`."""
     item = pa.float16() if dtype == "float16" else pa.float32()
     value = pa.list_(pa.field("item", item, nullable=False), dimension)
-    return pa.schema([pa.field(EMBEDDING, value, nullable=False)])
+    return pa.schema([pa.field(name, value, nullable=False)])
 
 
 def column(x: NDArray) -> pa.FixedSizeListArray:

@@ -15,18 +15,16 @@ Images are untrusted input: the header is read first, and nothing above `max_pix
 """
 
 import dataclasses
-import io
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors
+from tamis import decoding
 from tamis.schemas import columns
 
 _RULES = 5
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
@@ -74,18 +72,13 @@ def measure(grey: NDArray[np.uint8]) -> Measured:
 
 
 def grey(data: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
-    """The first frame of an encoded image as grey levels (h, w); None if it cannot be decoded.
+    """An encoded image, by the rule of `decoding`, as grey levels (h, w); None where that fails.
 
     Luma of ITU-R 601, as Pillow converts. Larger images than `max_pixels` are not decoded.
     """
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                return None
-            return np.asarray(image.convert("L"))
-    except Exception:  # noqa: BLE001 -- whatever a decoder raises on damaged bytes
+        return np.asarray(decoding.picture(data, max_pixels).convert("L"))
+    except decoding.UnreadableError:
         return None
 
 
@@ -100,19 +93,12 @@ class ImageRules:
     max_aspect: float = 3.0
     min_sharpness: float = 100.0
     min_entropy: float = 3.0
-    max_pixels: int = 50_000_000
+    max_pixels: int = decoding.MAX_PIXELS
     name: str = "image_rules"
     reads: ClassVar[tuple[str, ...]] = (columns.IMAGE,)
 
     def setup(self) -> None:
-        try:
-            import PIL  # noqa: F401
-        except ImportError as error:
-            raise errors.ConfigError(
-                "score.image_rules needs Pillow",
-                why=str(error),
-                remedy="pip install 'tamis[image]'",
-            ) from error
+        decoding.require("score.image_rules")
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         images: list[Any] = batch.column(columns.IMAGE).to_pylist()

@@ -26,7 +26,9 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32
 
 @dataclasses.dataclass(frozen=True)
 class ImageText:
-    """Cosine of two columns of one model. O(d) a row, no artifact.
+    """Cosine of two columns of one model, by default those of `embed: {of: pair}`.
+
+    O(d) a row, no artifact.
 
     Attributes:
       image: Column of one.
@@ -35,7 +37,7 @@ class ImageText:
     """
 
     image: str = columns.IMAGE_EMBEDDING
-    text: str = columns.EMBEDDING
+    text: str = columns.TEXT_EMBEDDING
     name: str = "image_text"
 
     @property

@@ -118,13 +118,14 @@ def _no_match(source: Source, pattern: str) -> list[str]:
 def _vectors(source: Source, paths: list[str]) -> list[str]:
     if not source.vectors:
         return [""] * len(paths)
-    found = storage.glob(source.vectors)
+    pattern, mark, arrays = source.vectors.partition("#")
+    found = [path + mark + arrays for path in storage.glob(pattern)]
     if len(found) != len(paths):
         raise errors.SchemaError(
             f"{len(found)} files of vectors for {len(paths)} files of rows",
             where=source.vectors,
             why=f"source {source.name!r}",
-            remedy="give one .npy per file; both are taken in sorted order",
+            remedy="give one .npy or .npz per file; both are taken in sorted order",
         )
     return found
 

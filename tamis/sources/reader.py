@@ -112,8 +112,8 @@ def _parsed(
     if not (file.vectors and names.EMBEDDING in want):
         yield from found
         return
-    with vectors.opened(file.vectors) as stream:
-        reader = vectors.Reader(file.vectors, stream)
+    with vectors.opened(file.vectors) as parts:
+        reader = vectors.Reader(parts)
         for shard, parsed in found:
             column = embeddings.column(reader.take(parsed.rows))
             yield shard, parsed._replace(columns=parsed.columns | {names.EMBEDDING: column})

@@ -55,3 +55,21 @@ def test_what_is_no_matrix_of_floats_is_told(put, one, data, message):
     file = one(put("a.jsonl", JSONL), vectors=put("v.npy", data))
     with pytest.raises(errors.SchemaError, match=message):
         sources.check(file)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_features_of_clip_as_datacomp_ships_them(put, one, load, save):
+    out = io.BytesIO()
+    save(out, b32_img=X.astype(np.float16), b32_txt=(X + 10).astype(np.float16))
+    where = put("v.npz", out.getvalue())
+    file = one(put("a.jsonl", JSONL), vectors=f"{where}#b32_img")
+    sources.check(file)
+    good, bad = load(file, ("text", "embedding"), rows=1)
+    assert good["embedding"].to_pylist() == [[1, 2], [5, 6]]
+    assert [b["reason"] for b in bad] == ["malformed", "zero_norm"]
+    pairs = one(put("a.jsonl", JSONL), vectors=f"{where}#b32_img+b32_txt")
+    assert sources.dimension(pairs) == 4
+    good, _ = load(pairs, ("text", "embedding"), rows=3)
+    assert good["embedding"].to_pylist() == [[1, 2, 11, 12], [5, 6, 15, 16], [0, 0, 10, 10]]
+    with pytest.raises(errors.SchemaError, match=r"no array 'l14' \(it holds b32_img, b32_txt\)"):
+        sources.check(one(put("a.jsonl", JSONL), vectors=f"{where}#l14"))
