@@ -7,6 +7,7 @@ in the manifest.
 
 import contextlib
 import difflib
+import errno
 import os
 import pathlib
 import uuid
@@ -27,6 +28,8 @@ _EXTRAS = {
 }
 # Where a put is atomic already: readers see the old object or the new one, never half of it.
 _ATOMIC_PUT = frozenset({"memory", "abfs", "az", *_EXTRAS})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _MAGIC = "*?["
 
 
@@ -180,7 +183,7 @@ def remove_tree(url: str) -> None:
     """Remove a file or a folder with all in it; a missing one is fine."""
     fs, path = filesystem(url)
     fs.invalidate_cache(path)
-    with contextlib.suppress(FileNotFoundError):
+    with writing(url), contextlib.suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
 
 
@@ -189,14 +192,61 @@ def write_atomic(url: str, data: bytes) -> None:
 
     Two workers may write the same file at once, as Beam runs backups of slow ones: each has its
     own hidden temporary name, and the last rename wins.
+
+    Raises:
+      CapacityError: the disk, or somebody's share of it, is full; what was there is left as it was.
+      ConfigError: nobody may write there.
     """
     fs, path = filesystem(url)
-    if _is_local(fs):
-        _write_local(pathlib.Path(path), data)
-    elif _ATOMIC_PUT.intersection(_protocols(fs)):
-        fs.pipe_file(path, data)
-    else:
-        _write_moved(fs, path, data)
+    with writing(url):
+        if _is_local(fs):
+            _write_local(pathlib.Path(path), data)
+        elif _ATOMIC_PUT.intersection(_protocols(fs)):
+            fs.pipe_file(path, data)
+        else:
+            _write_moved(fs, path, data)
+
+
+def write_new(url: str, data: bytes) -> bool:
+    """Write a file unless it is there; of two who try at once one succeeds. False if it was there.
+
+    Object stores decide by a conditional put, where their driver has one.
+    """
+    fs, path = filesystem(url)
+    with writing(url):
+        try:
+            fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def writing(url: str) -> Iterator[None]:
+    """Say in our words what the system says of a place that cannot be written to.
+
+    Raises:
+      CapacityError: the disk is full.
+      ConfigError: it is read-only, or not ours to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise errors.CapacityError(
+                "the disk is full",
+                where=folder(url) or url,
+                why=f"{os.strerror(error.errno)}, writing {url.rpartition('/')[2]}",
+                remedy="free some space, then run the same command again: what is committed stays",
+            ) from error
+        if error.errno in _CLOSED:
+            raise errors.ConfigError(
+                "the folder cannot be written to",
+                where=folder(url) or url,
+                why=os.strerror(error.errno),
+                remedy="make it writable, or name another folder in `run:`",
+            ) from error
+        raise
 
 
 def _write_local(path: pathlib.Path, data: bytes) -> None:
@@ -248,6 +298,26 @@ def _hidden_name(name: str) -> str:
 def is_local(url: str) -> bool:
     """Whether `url` is on this machine's disks."""
     return _is_local(filesystem(url)[0])
+
+
+def identity(url: str) -> tuple[int, ...]:
+    """What changes when a file is written again: of a local one its number, size and time.
+
+    Elsewhere asking costs as much as reading, so that no two answers are the same.
+    """
+    path = local_path(url)
+    if not path:
+        return (uuid.uuid4().int,)
+    with contextlib.suppress(FileNotFoundError):
+        found = pathlib.Path(path).stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
+def local_path(url: str) -> str:
+    """The path of a file on this machine's disks; "" elsewhere."""
+    fs, path = filesystem(url)
+    return path if _is_local(fs) else ""
 
 
 def _is_local(fs: fsspec.AbstractFileSystem) -> bool:

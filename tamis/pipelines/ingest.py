@@ -17,6 +17,8 @@ from tamis.schemas import columns, config, index, rejected, shards
 VERSION = 3
 ORIGIN = "tamis.origin"
 REJECTED = "tamis.rejected"
+MENDED = "mended"  # in the ledger: path to the sizes of a file before and after it was mended
+FOLDERS = (rejected.FOLDER, index.FOLDER)
 
 
 def ingest(run: session.Session) -> None:
@@ -27,38 +29,66 @@ def ingest(run: session.Session) -> None:
       RejectedError: more rows were rejected than `ingest.max_rejected_fraction`.
     """
     found = files(run.config)
-    inputs = run.digest(
-        "ingest",
-        VERSION,
-        {
-            "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
-            "vectors": _reads_vectors(run.config),
-            "files": [dataclasses.asdict(f) for f in found],
-        },
-    )
-    if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
+    mended = run.ledger["stages"].get("ingest", {}).get(MENDED, {})
+    inputs = digest(run, found, mended)
+    if run.committed("ingest", inputs, FOLDERS, cheap=False) and run.has_shards():
         cut, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
-        for file in found:
-            sources.check(file)
-        dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        cut = [
-            s
-            for i, f in enumerate(found)
-            for s in sources.shards(f, i, run.config.ingest.shard_rows)
-        ]
-        _refuse_empty(found, cut)
+        cut, dimension = divide(run, found)
         run.save_shards(cut)
+    read(run, inputs, cut, dimension, mended)
+    _allow(run)
+
+
+def digest(run: session.Session, found: list[shards.File], mended: dict[str, list[int]]) -> str:
+    """What the index is made from. A file that `retry` read again counts as it first was."""
+    first = [dataclasses.replace(f, size=_first_size(f, mended)) for f in found]
+    part = {
+        "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
+        "vectors": _reads_vectors(run.config),
+        "files": [dataclasses.asdict(f) for f in first],
+    }
+    return run.digest("ingest", VERSION, part)
+
+
+def _first_size(file: shards.File, mended: dict[str, list[int]]) -> int:
+    before, after = mended.get(file.path, (file.size, file.size))
+    return before if file.size == after else file.size
+
+
+def divide(run: session.Session, found: list[shards.File]) -> tuple[list[shards.Shard], int]:
+    """The files as shards, and the dimension of precomputed vectors.
+
+    Raises:
+      SchemaError: a file is missing, damaged, empty or without a declared column.
+    """
+    for file in found:
+        sources.check(file)
+    dimension = _dimension(found) if _reads_vectors(run.config) else 0
+    rows = run.config.ingest.shard_rows
+    cut = [s for i, f in enumerate(found) for s in sources.shards(f, i, rows)]
+    _refuse_empty(found, cut)
+    return cut, dimension
+
+
+def read(
+    run: session.Session,
+    inputs: str,
+    cut: list[shards.Shard],
+    dimension: int,
+    mended: dict[str, list[int]],
+) -> None:
+    """Write the index of the shards that have none yet."""
     write = Write(run.root, inputs, dimension, run.config.ingest.max_text_bytes)
+    kept = {MENDED: mended} if mended else {}
     run.per_shard(
         "ingest",
         inputs,
-        (rejected.FOLDER, index.FOLDER),
+        FOLDERS,
         lambda spans: spans | "ingest" >> beam.ParDo(write),
         cut,
-        lambda outcome: {"dimension": dimension, **_count(run, cut, outcome)},
+        lambda outcome: {"dimension": dimension, **kept, **_count(run, cut, outcome)},
     )
-    _allow(run)
 
 
 def files(document: config.Run) -> list[shards.File]:
@@ -129,24 +159,19 @@ class Write(beam.DoFn):
         with engine.carried():
             blocks = sources.read(
                 span,
-                self._wants(span.shards[0].file),
+                wants(span.shards[0].file, self._dimension),
                 dimension=self._dimension,
                 max_text_bytes=self._max_text_bytes,
             )
             grouped = itertools.groupby(blocks, key=lambda block: block.shard)
             done = set()
             for shard, group in grouped:
-                self._commit(shard, list(_named(shard.file, group)))
+                self._commit(shard, list(named(shard.file, group)))
                 done.add(shard.name)
                 yield shard.name
             for shard in span.shards:  # a shard of blank lines yields no block
                 if shard.name not in done:
                     self._commit(shard, [])
-
-    def _wants(self, file: shards.File) -> tuple[str, ...]:
-        vectors = (columns.EMBEDDING,) if self._dimension else ()
-        named = tuple(n for n in file.columns.named() if n != columns.EMBEDDING)
-        return (*named, *vectors)
 
     def _commit(
         self,
@@ -167,7 +192,14 @@ class Write(beam.DoFn):
         sidecars.commit(self._root, index.FOLDER, shard.name, table, stamp, facts)
 
 
-def _named(
+def wants(file: shards.File, dimension: int) -> tuple[str, ...]:
+    """What ingest reads of a file: every declared column, and vectors that are given."""
+    vectors = (columns.EMBEDDING,) if dimension else ()
+    own = tuple(n for n in file.columns.named() if n != columns.EMBEDDING)
+    return (*own, *vectors)
+
+
+def named(
     file: shards.File, blocks: Iterable[sources.Block]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Blocks to (index rows, rejected rows)."""

@@ -113,13 +113,17 @@ class Session:
         for folder in folders:
             storage.remove_tree(storage.join(self.root, folder))
         del self.ledger["stages"][stage]
-        ledger.write(self.root, self.ledger)
+        self.save()
         return False
 
     def commit(self, stage: str, inputs: str, folders: tuple[str, ...], facts: dict) -> None:
         """Say in the ledger that the stage is done."""
         entry = {"inputs": inputs, "folders": list(folders), **facts}
         ledger.commit(self.root, self.ledger, stage, entry)
+
+    def save(self) -> None:
+        """Write the ledger as it stands."""
+        ledger.write(self.root, self.ledger)
 
     def view(self) -> view.View:
         """What readers may read now."""
@@ -141,6 +145,10 @@ class Session:
         text = json.dumps([shards.document(s) for s in cut], indent=1)
         storage.write_atomic(storage.join(self.root, SHARDS), text.encode())
 
+    def has_shards(self) -> bool:
+        """Whether it is known how the inputs were cut."""
+        return storage.exists(storage.join(self.root, SHARDS))
+
     def cut(self, role: shards.Role | None = None) -> list[shards.Shard]:
         """The shards of the run, in order; of one role only if asked."""
         where = storage.join(self.root, SHARDS)
@@ -153,7 +161,7 @@ class Session:
                 "the list of shards is missing or damaged",
                 where=where,
                 why=str(error),
-                remedy="restore it, or start a new run folder",
+                remedy=f"delete {where} and run again: it is cut anew",
             ) from error
         return [s for s in cut if role in (None, s.file.role)]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tamis import errors, seeding, sidecars, storage
+from tamis import errors, ledger, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
 from tamis.pipelines import check, ingest, plan, select, session
 from tamis.schemas import balance as schema
@@ -37,6 +37,8 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[schema.Bala
       ArtifactError: a sidecar is missing, stale, damaged or misaligned.
       ManifestError: a manifest is damaged, or rows do not balance.
     """
+    if records := ledger.verify(run.root):
+        say(f"ledger: {records} records are whole, and run.json is the last of them")
     for module in (plan, check):
         if module.NAME in run.ledger["stages"]:
             module.read(run)  # says which key of the document is wrong
