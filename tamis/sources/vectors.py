@@ -1,6 +1,8 @@
 """Rows of an `.npy` file by position, local or remote, never unpickled."""
 
 import contextlib
+import tokenize
+import warnings
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -45,9 +47,10 @@ def _layout(path: str, stream: BinaryIO) -> Layout:
     try:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        with artifacts.HEADER:
+        with artifacts.HEADER, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that looks like Python 2's
             shape, fortran, dtype = read(stream)
-    except ValueError as error:
+    except (ValueError, tokenize.TokenError) as error:
         raise errors.SchemaError("not an .npy file", where=path, why=str(error)) from error
     if len(shape) != 2 or fortran or dtype.kind != "f" or dtype.itemsize > 8:
         order = "Fortran" if fortran else "C"
