@@ -1,6 +1,7 @@
 """Fitted arrays and documents by path: arrays never travel inside a DoFn or a closure."""
 
 import io
+import os
 import threading
 import zipfile
 from collections.abc import Sequence
@@ -99,8 +100,19 @@ def _exists(url: str) -> None:
 
 
 def scratch(url: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """A new array to fill: on disk where `url` is local, in memory elsewhere."""
-    if not storage.is_local(url):
+    """A new array to fill: on disk where `url` is local, in memory elsewhere.
+
+    Raises:
+      CapacityError: the disk is too full for it.
+    """
+    path = storage.local_path(url)
+    if not path:
         return np.zeros(shape, dtype)
-    path = storage.filesystem(url)[1]
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with storage.writing(url):
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with open(path, "r+b") as file:  # noqa: PTH123 -- one handle for both
+            # A hole in a file is filled when it is written to, and a full disk is then a SIGBUS.
+            size = os.fstat(file.fileno()).st_size
+            if size and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    return array

@@ -228,6 +228,24 @@ def verify(
 
 
 @app.command()
+def retry(
+    file: console.Run,
+    quiet: console.Quiet = False,  # noqa: FBT002
+    style: console.Style = "auto",
+) -> None:
+    """Read rejected rows again, from inputs that you have mended; then `tamis run` goes on."""
+    document, reporter = load(file), console.reporter("quiet" if quiet else style)
+    from tamis.pipelines import chain
+    from tamis.pipelines import retry as again
+
+    with console.interruptible(), chain.opened(document, reporter=reporter) as here:
+        bad, accepted = again.retry(here)
+    out.print(f"{accepted:,} of {bad:,} rejected rows are accepted now", markup=False)
+    if accepted:
+        out.print(f"the pool has grown: tamis run {file}", markup=False)
+
+
+@app.command()
 def inspect(
     file: console.Run, uid: Annotated[str, typer.Argument(help="32 hex digits, or the first")]
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tamis import console, errors, storage
+from tamis import console, errors, finding, storage
 from tamis.schemas import manifest
 
 _FILES = {"datacomp": ".npy", "dclm": ".json", "croissant": ".json"}  # the rest are folders
@@ -35,7 +35,7 @@ def export(
 
 def _manifest(root: str, which: str, budget: int | None) -> str:
     """The folder of the manifest that is meant."""
-    found = storage.tree(storage.join(root, which)) if storage.exists(root) else []
+    found = finding.tree(storage.join(root, which)) if storage.exists(root) else []
     names = sorted({p.split("/")[-2] for p in found if p.endswith("/" + manifest.DOCUMENT)})
     wanted = f"samples-{budget}" if budget is not None else ""
     if wanted in names:

@@ -1,6 +1,8 @@
 """The ledger, `run.json`: what was run, from what, and how it went; and the folder's lock.
 
-The only place where clocks, hosts and versions are written.
+Every state of it is added to `ledger/` under a name with its checksum and never changed, so that
+damage is seen and mended. The only place where clocks, hosts and versions are written; nothing is
+decided by them.
 """
 
 import contextlib
@@ -16,9 +18,10 @@ from pathlib import Path
 
 import fasteners
 
-from tamis import __version__, errors, storage
+from tamis import __version__, errors, seeding, storage
 
 DOCUMENT = "run.json"
+RECORDS = "ledger"
 LOCK = ".lock"
 _PACKAGES = ("apache-beam", "faiss-cpu", "numpy", "pyarrow", "scipy")
 
@@ -43,7 +46,7 @@ def read(root: str) -> dict:
             raise TypeError("its stages are no mapping")
     except (ValueError, TypeError, KeyError) as error:
         raise errors.ArtifactError(
-            "the ledger is damaged", where=where, why=str(error), remedy="restore it from a backup"
+            "the ledger is damaged", where=where, why=str(error), remedy=_restore(root)
         ) from error
     return document
 
@@ -58,9 +61,64 @@ def start(root: str, config: dict) -> dict:
 
 
 def write(root: str, document: dict) -> None:
-    """Replace the ledger, whole or not at all."""
-    text = json.dumps(document, indent=1) + "\n"
-    storage.write_atomic(storage.join(root, DOCUMENT), text.encode())
+    """Replace the ledger, whole or not at all, after a copy of it was added to its records."""
+    data = (json.dumps(document, indent=1) + "\n").encode()
+    named = storage.listing(storage.join(root, RECORDS), ".json")
+    if named and _same(root, named[-1], data):
+        return
+    name = _record(len(named), named[-1] if named else "", data)
+    storage.write_atomic(storage.join(root, RECORDS, name), data)
+    storage.write_atomic(storage.join(root, DOCUMENT), data)
+
+
+def _same(root: str, record: str, data: bytes) -> bool:
+    """Whether the last record and the ledger are both of these bytes already."""
+    where = storage.join(root, DOCUMENT)
+    last = storage.read_bytes(storage.join(root, RECORDS, record))
+    return last == data and storage.exists(where) and storage.read_bytes(where) == data
+
+
+def verify(root: str) -> int:
+    """How many records there are, all of them whole, in one chain, and the last one `run.json`.
+
+    Raises:
+      ArtifactError: one is missing or was changed, or `run.json` is not what was last written.
+    """
+    before, data = "", b""
+    named = storage.listing(storage.join(root, RECORDS), ".json")
+    for i, name in enumerate(named):
+        where = storage.join(root, RECORDS, name)
+        data = storage.read_bytes(where)
+        if name != _record(i, before, data):
+            raise errors.ArtifactError(
+                "a record of the ledger is missing, or not what was written",
+                where=where,
+                why="its name holds the digest of its bytes and of the record before",
+                remedy="restore the folder from a backup; the run's data may be whole",
+            )
+        before = name
+    if named and storage.read_bytes(storage.join(root, DOCUMENT)) != data:
+        raise errors.ArtifactError(
+            "the ledger is not what was last written",
+            where=storage.join(root, DOCUMENT),
+            remedy=_restore(root),
+        )
+    return len(named)
+
+
+def _record(number: int, before: str, data: bytes) -> str:
+    """The name of a record: its number, and a checksum of it and of all records before it."""
+    return f"{number:06}-{seeding.digest(before, data).hex()}.json"
+
+
+def _restore(root: str) -> str:
+    """How to get a damaged ledger back: its newest record that is whole."""
+    named = storage.listing(storage.join(root, RECORDS), ".json")
+    for i in reversed(range(len(named))):
+        where = storage.join(root, RECORDS, named[i])
+        if named[i] == _record(i, named[i - 1] if i else "", storage.read_bytes(where)):
+            return f"copy {where} over it; what was committed since is made again"
+    return "restore it from a backup"
 
 
 def commit(root: str, document: dict, stage: str, entry: dict) -> None:
@@ -84,21 +142,22 @@ def lock(root: str) -> Iterator[None]:
     if storage.is_local(root):
         _make(root)
         held = fasteners.InterProcessLock(where)
-        if not held.acquire(blocking=False):
-            held.lockfile.close()
-            raise _locked(where, Path(where).read_text(encoding="utf-8"))
-        # Through the lock's own handle: closing another on the same file would give up the lock.
-        held.lockfile.truncate(0)
-        held.lockfile.write(_owner())
-        held.lockfile.flush()
+        with storage.writing(where):
+            if not held.acquire(blocking=False):
+                held.lockfile.close()
+                raise _locked(where, Path(where).read_text(encoding="utf-8"))
         try:
+            with storage.writing(where):
+                # Through the lock's own handle: closing another on the file would give it up.
+                held.lockfile.truncate(0)
+                held.lockfile.write(_owner())
+                held.lockfile.flush()
             yield
         finally:
             held.release()
         return
-    if storage.exists(where):
+    if not storage.write_new(where, _owner().encode()):
         raise _locked(where, storage.read_bytes(where).decode())
-    storage.write_atomic(where, _owner().encode())
     try:
         yield
     finally:

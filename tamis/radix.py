@@ -1,9 +1,10 @@
-"""Exact ranks of a distributed table: histogram one 16-bit digit, narrow, repeat.
+"""Exact ranks of a distributed table: histogram some 16-bit digits, narrow, repeat.
 
 To find the row of rank q without sorting: count rows by the first digit of their key, see which
 bin rank q falls in, count the rows of that bin by the next digit, and so on. Counts are integers,
-so shards merge in any order to the same bytes. Keys are those of `tamis.keys`. Each group
-(source, stratum, ...) has ranks of its own. A run over shards is
+so shards merge in any order to the same bytes. Once few rows are left in the bins that matter,
+up to three digits are counted in one pass, so that two passes do for most keys. Keys are those of
+`tamis.keys`. Each group (source, stratum, ...) has ranks of its own. A run over shards is
 
     state = radix.start(ranks, digits)
     while not state.done:
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 
 from tamis import keys as sort_keys
 
-_BINS = 1 << 16
+_BITS = 16
+_FEW = 1 << 20  # rows in boundary bins; counted by more than a digit their bins are as many
 
 
 class Histogram(NamedTuple):
@@ -33,7 +35,7 @@ class Histogram(NamedTuple):
     kilobyte a group travels between workers, not half a megabyte.
 
     Attributes:
-      bins: Distinct `node * 65536 + digit`, ascending, int64.
+      bins: Distinct `(node, digits of the pass)`, packed, ascending, int64.
       counts: Rows in each, int64.
     """
 
@@ -70,7 +72,8 @@ class State:
       rows: Shape (q,), rows known to be at or below the threshold.
       empty: Shape (q,), whether the rank is 0.
       edges: The bins worth looking into, level by level: group numbers, then
-        `parent * 65536 + digit`, each ascending; a node is a position in the last.
+        `(parent, digits of the pass)`, packed, each ascending; a node is a position in the last.
+      steps: Digits of every pass so far, and of the next.
     """
 
     group: NDArray[np.int64]
@@ -80,6 +83,12 @@ class State:
     rows: NDArray[np.int64]
     empty: NDArray[np.bool_]
     edges: tuple[NDArray[np.int64], ...]
+    steps: tuple[int, ...] = (1,)
+
+    @property
+    def depth(self) -> int:
+        """Digits that the next pass looks at, those known included."""
+        return sum(self.steps)
 
     @property
     def done(self) -> bool:
@@ -96,7 +105,7 @@ def start(ranks: Sequence[Sequence[int]], digits: int) -> State:
       digits: Digits of the key, as `keys.width` gives.
 
     Memory and cost of a pass: 16 bytes for each bin that is not empty, at most 65,536 of them for
-    every distinct (group, boundary bin).
+    every distinct (group, boundary bin), or 1,048,576 where several digits are counted at once.
     """
     group = np.repeat(np.arange(len(ranks)), [len(r) for r in ranks])
     rank = np.array([q for wanted in ranks for q in wanted], np.int64)
@@ -104,32 +113,61 @@ def start(ranks: Sequence[Sequence[int]], digits: int) -> State:
         raise ValueError(f"rank {rank.min()} is negative")
     roots = np.unique(group[rank > 0])
     node = np.where(rank > 0, np.searchsorted(roots, group), -1)
-    known = np.full((len(rank), digits), _BINS - 1, np.uint16)
+    known = np.full((len(rank), digits), (1 << _BITS) - 1, np.uint16)
     return State(group, rank, node, known, np.zeros_like(rank), rank == 0, (roots,))
 
 
 def histogram(state: State, groups: NDArray, digits: NDArray[np.uint16]) -> Histogram:
-    """Counts of the current digit among the rows that still matter.
+    """Counts of the current digits among the rows that still matter.
 
     Args:
       state: What is known.
       groups: Shape (n,) integers.
-      digits: Shape (n, d) uint16, as `keys.digits` gives.
+      digits: Shape (n, d) uint16, as `keys.digits` gives; the first `state.depth` matter.
 
     Time O(n log n) in the rows of the batch that stand in a boundary bin.
     """
-    rows, node = np.arange(len(groups)), groups.astype(np.int64)
-    for level, edges in enumerate(state.edges):
+    rows, node, at = _inside(state, groups, digits, len(state.edges))
+    if at >= digits.shape[1]:
+        return Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
+    bins, counts = np.unique(_pack(node, digits, rows, at, state.steps[-1]), return_counts=True)
+    return Histogram(bins, counts.astype(np.int64))
+
+
+def inside(state: State, groups: NDArray, digits: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Rows that may still matter, judged by the first digits of their keys alone.
+
+    Args:
+      state: What is known.
+      groups: Shape (n,) integers.
+      digits: Shape (n, d) uint16, d from 0 to all.
+    """
+    ends = np.cumsum((0, *state.steps[:-1]))
+    return _inside(state, groups, digits, int(np.sum(ends <= digits.shape[1])))[0]
+
+
+def _inside(
+    state: State, groups: NDArray, digits: NDArray[np.uint16], levels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Rows in the bins of the first levels, their nodes there, and the digits looked at."""
+    rows, node, at = np.arange(len(groups)), groups.astype(np.int64), 0
+    for level, edges in enumerate(state.edges[:levels]):
         if level:
-            node = node * _BINS + digits[rows, level - 1]
+            node = _pack(node, digits, rows, at, state.steps[level - 1])
+            at += state.steps[level - 1]
         found = np.minimum(np.searchsorted(edges, node), max(len(edges) - 1, 0))
         here = edges[found] == node if len(edges) else np.zeros(len(node), bool)
         rows, node = rows[here], found[here]
-    level = len(state.edges) - 1
-    if level >= digits.shape[1]:
-        return Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
-    bins, counts = np.unique(node * _BINS + digits[rows, level], return_counts=True)
-    return Histogram(bins, counts.astype(np.int64))
+    return rows, node, at
+
+
+def _pack(
+    node: NDArray[np.int64], digits: NDArray[np.uint16], rows: NDArray[np.int64], at: int, step: int
+) -> NDArray[np.int64]:
+    """Nodes with the next `step` digits of their rows behind them."""
+    for column in range(at, at + step):
+        node = (node << _BITS) | digits[rows, column]
+    return node
 
 
 def add(a: Histogram, b: Histogram) -> Histogram:
@@ -145,39 +183,51 @@ def add(a: Histogram, b: Histogram) -> Histogram:
 
 def refine(state: State, counts: Histogram) -> State:
     """What is known after one more pass over all rows."""
-    level = len(state.edges) - 1
+    depth, step = state.depth, state.steps[-1]
     rank, rows, key = state.rank.copy(), state.rows.copy(), state.key.copy()
-    bins = np.full(len(rank), -1, np.int64)
+    bins, left = np.full(len(rank), -1, np.int64), {}
     for i in np.flatnonzero(state.node >= 0):
-        found = _locate(counts, int(state.node[i]), int(rank[i]))
+        found = _locate(counts, int(state.node[i]), int(rank[i]), step * _BITS)
         rows[i] += found.before
-        if found.digit < 0:  # all rows of the group, and the key stays at its maximum
+        if found.digits < 0:  # all rows of the group, and the key stays at its maximum
             continue
-        key[i, level] = found.digit
+        key[i, depth - step : depth] = _unpack(found.digits, step)
         rank[i] -= found.before
-        if found.inside == rank[i] or level + 1 == key.shape[1]:
+        if found.inside == rank[i] or depth == key.shape[1]:
             rows[i] += found.inside
         else:
-            bins[i] = state.node[i] * _BINS + found.digit
+            bins[i] = (int(state.node[i]) << step * _BITS) | found.digits
+            left[bins[i]] = found.inside
     edges = np.unique(bins[bins >= 0])
     node = np.where(bins >= 0, np.searchsorted(edges, bins), -1)
-    return State(state.group, rank, node, key, rows, state.empty, (*state.edges, edges))
+    steps = (*state.steps, _step(len(edges), sum(left.values()), key.shape[1] - depth))
+    return State(state.group, rank, node, key, rows, state.empty, (*state.edges, edges), steps)
+
+
+def _step(nodes: int, rows: int, digits: int) -> int:
+    """Digits to count in the next pass: a bin of several is no more than a row, if rows are few."""
+    fit = (63 - nodes.bit_length()) // _BITS
+    return max(min(fit, digits), 1) if rows <= _FEW else 1
+
+
+def _unpack(digits: int, step: int) -> list[int]:
+    return [(digits >> _BITS * i) & ((1 << _BITS) - 1) for i in reversed(range(step))]
 
 
 class _Place(NamedTuple):
     before: int  # rows in smaller bins
-    digit: int  # the bin that holds the rank; -1 when all bins together hold no more
+    digits: int  # the bin that holds the rank; -1 when all bins together hold no more
     inside: int  # rows in it
 
 
-def _locate(counts: Histogram, node: int, rank: int) -> _Place:
-    lo, hi = np.searchsorted(counts.bins, [node * _BINS, (node + 1) * _BINS])
+def _locate(counts: Histogram, node: int, rank: int, bits: int) -> _Place:
+    lo, hi = np.searchsorted(counts.bins, [node << bits, (node + 1) << bits])
     total = np.cumsum(counts.counts[lo:hi])
     if lo == hi or rank >= total[-1]:
         return _Place(int(total[-1]) if hi > lo else 0, -1, 0)
     b = int(np.searchsorted(total, rank))  # the first bin with total >= rank
     inside = int(counts.counts[lo + b])
-    return _Place(int(total[b]) - inside, int(counts.bins[lo + b]) - node * _BINS, inside)
+    return _Place(int(total[b]) - inside, int(counts.bins[lo + b]) - (node << bits), inside)
 
 
 def thresholds(state: State) -> Thresholds:

@@ -13,6 +13,8 @@ import yaml
 from tamis import errors, storage
 from tamis.schemas import config, parts
 
+MAX_VALUES = 10_000  # of a run file, aliases unfolded
+
 
 def load(path: str) -> config.Run:
     """The validated run file at `path`.
@@ -61,6 +63,7 @@ def _mapping(text: str, name: str) -> tuple[yaml.Node, dict]:
     """A YAML document of keys, and where in the text they stand."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _unfolded(node, name, {})
         _unique(node, name)
         document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -71,6 +74,8 @@ def _mapping(text: str, name: str) -> tuple[yaml.Node, dict]:
         ) from error
     except yaml.YAMLError as error:
         raise errors.ConfigError(f"not YAML: {error}", where=name) from error
+    except RecursionError as error:
+        raise errors.ConfigError("nested too deeply", where=name) from error
     if node is None or not isinstance(document, dict):
         raise errors.ConfigError(
             "a run file is a mapping of keys", where=f"{name}:1:1", remedy="start with `version: 1`"
@@ -153,6 +158,31 @@ def json_schema() -> dict:
 
 def _yamls(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]) if folder.is_dir() else []
+
+
+def _unfolded(node: yaml.Node | None, name: str, known: dict[int, int]) -> int:
+    """Values under a node, aliases unfolded; refused where a few lines stand for very many.
+
+    Args:
+      node: Where to begin.
+      name: Of the file.
+      known: The count of every node seen, by identity; 0 while it is being counted.
+    """
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if not known.get(id(node), 1):
+        raise errors.ConfigError("an alias holds itself", where=_where(node.start_mark, name))
+    if id(node) not in known:
+        known[id(node)] = 0
+        below = [n for pair in node.value for n in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_unfolded(n, name, known) for n in below)
+    if known[id(node)] > MAX_VALUES:
+        raise errors.ConfigError(
+            f"more than {MAX_VALUES:,} values",
+            where=_where(node.start_mark, name),
+            why="its aliases unfold to so many, or it is no run file",
+        )
+    return known[id(node)]
 
 
 def _unique(node: yaml.Node | None, name: str) -> None:

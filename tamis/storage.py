@@ -6,13 +6,13 @@ in the manifest.
 """
 
 import contextlib
-import difflib
+import errno
 import hashlib
 import os
 import pathlib
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import fsspec
 
@@ -28,7 +28,8 @@ _EXTRAS = {
 }
 # Where a put is atomic already: readers see the old object or the new one, never half of it.
 _ATOMIC_PUT = frozenset({"memory", "abfs", "az", *_EXTRAS})
-_MAGIC = "*?["
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CLOSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _PIECE = 8 << 20
 
 
@@ -69,21 +70,6 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
-def absent(url: str, what: str = "file") -> errors.SchemaError:
-    """The error of a file that was listed and is not there: which, why, and what to do."""
-    relative = is_local(url) and not pathlib.PurePath(url).is_absolute()
-    return errors.SchemaError(
-        f"no such {what}",
-        where=url,
-        why=f"the path is relative, and looked for from {pathlib.Path.cwd()}"
-        if relative
-        else "inputs are read where they lie, and it was moved or removed",
-        remedy="start in the folder that the run was started in, or put the file back"
-        if relative
-        else "put it back, or run again from where it is, with a new run folder",
-    )
-
-
 def is_folder(url: str) -> bool:
     """Whether `url` is a folder, or a prefix with objects under it."""
     fs, path = filesystem(url)
@@ -115,89 +101,15 @@ def listing(url: str, suffix: str = "") -> list[str]:
     return sorted(n for n in names if n.endswith(suffix) and not n.startswith("."))
 
 
-def tree(url: str) -> list[str]:
-    """Sorted URLs of all files at any depth under a folder, spelled as `url` is.
-
-    Names that start with `.` or `_` are skipped with all beneath them: they are the marks that
-    Spark, git and download tools leave.
-    """
-    return [entry.url for entry in entries(url)]
-
-
-class Entry(NamedTuple):
-    """A file under a folder.
-
-    Attributes:
-      url: Spelled as the folder was.
-      size: Bytes.
-      link: Whether it is a link, to whatever.
-    """
-
-    url: str
-    size: int
-    link: bool
-
-
-def entries(url: str) -> list[Entry]:
-    """The files of `tree` with their sizes, sorted by URL."""
-    fs, path = filesystem(url)
-    fs.invalidate_cache(path)
-    below = ((_relative(name, path), info) for name, info in fs.find(path, detail=True).items())
-    found = [
-        Entry(join(url, b), int(info.get("size") or 0), bool(info.get("islink")))
-        for b, info in below
-        if not _hidden(b)
-    ]
-    return sorted(found)
-
-
-def _hidden(path: str) -> bool:
-    return any(part.startswith((".", "_")) for part in path.split("/"))
-
-
-def glob(pattern: str) -> list[str]:
-    """Sorted URLs of the files a pattern matches, spelled as the pattern is.
-
-    A file whose name is the pattern itself, brackets included, is that file.
-    """
-    fs, path = filesystem(pattern)
-    if fs.isfile(path):
-        return [pattern]
-    if not any(c in pattern for c in _MAGIC):
-        return []
-    base = _static_folder(pattern)
-    root = filesystem(base)[1] if base else str(pathlib.Path.cwd())
-    found = [p for p, e in fs.glob(path, detail=True).items() if e["type"] == "file"]
-    return sorted(join(base, _relative(p, root)) for p in found)
+def relative(path: str, root: str) -> str:
+    """`path` below `root`, both as the file system spells them."""
+    return path[len(root) :].lstrip("/") if path.startswith(root) else path
 
 
 def folder(url: str) -> str:
     """The folder a file or pattern is in: "" for a bare name."""
     head, slash, _ = url.rpartition("/")
     return head + slash if head.endswith(":/") or not head else head
-
-
-def nearest(url: str, count: int = 3) -> list[str]:
-    """The files beside a missing one whose names are most like it."""
-    name = url.rpartition("/")[2]
-    beside = listing(folder(_static(url)) or ".")
-    return difflib.get_close_matches(name, beside, count, 0.5) or beside[:count]
-
-
-def _static(pattern: str) -> str:
-    """The pattern up to the first folder with a wildcard."""
-    parts = pattern.split("/")
-    stop = next((i for i, p in enumerate(parts) if any(c in p for c in _MAGIC)), len(parts))
-    return "/".join(parts[: stop + 1])
-
-
-def _static_folder(pattern: str) -> str:
-    return folder(_static(pattern))
-
-
-def _relative(path: str, root: str) -> str:
-    """`path` below `root`, both as the file system spells them."""
-    return path[len(root) :].lstrip("/") if path.startswith(root) else path
 
 
 def modified(url: str) -> str:
@@ -254,7 +166,7 @@ def remove_tree(url: str) -> None:
     """Remove a file or a folder with all in it; a missing one is fine."""
     fs, path = filesystem(url)
     fs.invalidate_cache(path)
-    with contextlib.suppress(FileNotFoundError):
+    with writing(url), contextlib.suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
 
 
@@ -285,14 +197,61 @@ def write_atomic(url: str, data: bytes) -> None:
 
     Two workers may write the same file at once, as Beam runs backups of slow ones: each has its
     own hidden temporary name, and the last rename wins.
+
+    Raises:
+      CapacityError: the disk, or somebody's share of it, is full; what was there is left as it was.
+      ConfigError: nobody may write there.
     """
     fs, path = filesystem(url)
-    if _is_local(fs):
-        _write_local(pathlib.Path(path), data)
-    elif _ATOMIC_PUT.intersection(_protocols(fs)):
-        fs.pipe_file(path, data)
-    else:
-        _write_moved(fs, path, data)
+    with writing(url):
+        if _is_local(fs):
+            _write_local(pathlib.Path(path), data)
+        elif _ATOMIC_PUT.intersection(_protocols(fs)):
+            fs.pipe_file(path, data)
+        else:
+            _write_moved(fs, path, data)
+
+
+def write_new(url: str, data: bytes) -> bool:
+    """Write a file unless it is there; of two who try at once one succeeds. False if it was there.
+
+    Object stores decide by a conditional put, where their driver has one.
+    """
+    fs, path = filesystem(url)
+    with writing(url):
+        try:
+            fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def writing(url: str) -> Iterator[None]:
+    """Say in our words what the system says of a place that cannot be written to.
+
+    Raises:
+      CapacityError: the disk is full.
+      ConfigError: it is read-only, or not ours to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise errors.CapacityError(
+                "the disk is full",
+                where=folder(url) or url,
+                why=f"{os.strerror(error.errno)}, writing {url.rpartition('/')[2]}",
+                remedy="free some space, then run the same command again: what is committed stays",
+            ) from error
+        if error.errno in _CLOSED:
+            raise errors.ConfigError(
+                "the folder cannot be written to",
+                where=folder(url) or url,
+                why=os.strerror(error.errno),
+                remedy="make it writable, or name another folder in `run:`",
+            ) from error
+        raise
 
 
 def _write_local(path: pathlib.Path, data: bytes) -> None:
@@ -344,6 +303,26 @@ def _hidden_name(name: str) -> str:
 def is_local(url: str) -> bool:
     """Whether `url` is on this machine's disks."""
     return _is_local(filesystem(url)[0])
+
+
+def identity(url: str) -> tuple[int, ...]:
+    """What changes when a file is written again: of a local one its number, size and time.
+
+    Elsewhere asking costs as much as reading, so that no two answers are the same.
+    """
+    path = local_path(url)
+    if not path:
+        return (uuid.uuid4().int,)
+    with contextlib.suppress(FileNotFoundError):
+        found = pathlib.Path(path).stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
+
+
+def local_path(url: str) -> str:
+    """The path of a file on this machine's disks; "" elsewhere."""
+    fs, path = filesystem(url)
+    return path if _is_local(fs) else ""
 
 
 def _is_local(fs: fsspec.AbstractFileSystem) -> bool:

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(tamis.__file__).parent
 HEAVY = {"apache_beam", "torch", "sentence_transformers", "wordllama"}
 # Lower layers first; a module may import its own layer and those below it.
 LAYERS = (
-    {"__init__", "errors", "seeding", "storage", "plugins"},
+    {"__init__", "errors", "seeding", "storage", "finding", "plugins"},
     {"decoding", "isolation"},
     {"schemas"},
     {

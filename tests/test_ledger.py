@@ -50,6 +50,50 @@ def test_a_damaged_ledger_is_named_and_left_alone(tmp_path, text):
     assert file.read_text() == text
 
 
+def test_every_state_of_the_ledger_is_kept_under_its_checksum(tmp_path):
+    root = str(tmp_path)
+    document = ledger.start(root, {"seed": 1})
+    ledger.commit(root, document, "ingest", {"inputs": "abc"})
+    ledger.start(root, {"seed": 1})  # nothing new to say
+    assert ledger.verify(root) == 2
+    first, last = sorted((tmp_path / ledger.RECORDS).iterdir())
+    assert last.read_bytes() == (tmp_path / "run.json").read_bytes()
+    assert json.loads(first.read_text())["stages"] == {}
+
+
+@pytest.mark.parametrize("harm", ["changed", "taken out", "cut short"])
+def test_a_record_that_was_harmed_is_named(tmp_path, harm):
+    root = str(tmp_path)
+    for seed in range(3):
+        ledger.start(root, {"seed": seed})
+    record = sorted((tmp_path / ledger.RECORDS).iterdir())[1]
+    if harm == "taken out":
+        record.unlink()
+    else:
+        data = record.read_bytes()
+        record.write_bytes(data[:-9] if harm == "cut short" else data.replace(b"1", b"2", 1))
+    with pytest.raises(
+        errors.ArtifactError, match=r"ledger/00000\d-.*a record .* is missing, or not"
+    ):
+        ledger.verify(root)
+
+
+def test_a_damaged_ledger_is_mended_from_its_newest_whole_record(tmp_path):
+    root, file = str(tmp_path), tmp_path / "run.json"
+    for seed in range(3):
+        ledger.start(root, {"seed": seed})
+    newest = sorted((tmp_path / ledger.RECORDS).iterdir())[-1]
+    text = file.read_text()
+    file.write_text(text.replace("2", "3", 1))
+    with pytest.raises(errors.ArtifactError, match="not what was last written"):
+        ledger.verify(root)
+    file.write_text(text[:40])
+    with pytest.raises(errors.ArtifactError, match=rf"copy {newest} over it"):
+        ledger.read(root)
+    file.write_bytes(newest.read_bytes())
+    assert ledger.read(root)["config"] == {"seed": 2}
+
+
 def test_a_second_process_is_told_who_holds_the_lock(tmp_path, holder):
     message = rf"\.lock: another run is at work in this folder \(locked by process {holder.pid} on "
     with pytest.raises(errors.RunnerError, match=message), ledger.lock(str(tmp_path)):

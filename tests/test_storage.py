@@ -1,9 +1,11 @@
+import errno
+import os
 import pathlib
 import threading
 
 import pytest
 
-from tamis import errors, storage
+from tamis import errors, finding, storage
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -26,8 +28,8 @@ def test_a_file_is_written_read_listed_and_removed(root):
     assert storage.size(url) == 6
     assert storage.listing(storage.join(root, "index")) == ["part-0.parquet"]
     assert storage.listing(storage.join(root, "index"), ".json") == []
-    assert storage.glob(storage.join(root, "*", "*.parquet")) == [url]
-    assert storage.tree(root) == [url]
+    assert finding.glob(storage.join(root, "*", "*.parquet")) == [url]
+    assert finding.tree(root) == [url]
     storage.remove_tree(root)
     storage.remove_tree(root)
     assert not storage.exists(url)
@@ -69,6 +71,49 @@ def test_nothing_is_left_beside_a_file_after_success_or_failure(tmp_path, monkey
         storage.write_atomic(url, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert storage.read_bytes(url) == b"old"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "message"),
+    [
+        (
+            "ENOSPC",
+            errors.CapacityError,
+            r"the disk is full \(No space left on device, writing a\)",
+        ),
+        ("EDQUOT", errors.CapacityError, "run the same command again: what is committed stays"),
+        ("EROFS", errors.ConfigError, "cannot be written to .*Read-only file system"),
+        ("EACCES", errors.ConfigError, "make it writable, or name another folder"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_named_with_the_remedy(
+    tmp_path, monkeypatch, number, kind, message
+):
+    def refuse(handle):
+        code = getattr(errno, number)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(storage.os, "fsync", refuse)
+    with pytest.raises(kind, match=message) as raised:
+        storage.write_atomic(str(tmp_path / "a"), b"new")
+    assert raised.value.where == str(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_who_make_a_file_one_succeeds(root):
+    storage.makedirs(root)
+    url = storage.join(root, "lock")
+    assert storage.write_new(url, b"first")
+    assert not storage.write_new(url, b"second")
+    assert storage.read_bytes(url) == b"first"
+
+
+def test_the_identity_of_a_file_changes_when_it_is_written_again(root):
+    url = storage.join(root, "a")
+    storage.write_atomic(url, b"1")
+    before = storage.identity(url)
+    storage.write_atomic(url, b"2")
+    assert storage.identity(url) != before
 
 
 def test_writers_at_once_leave_one_whole_file(tmp_path):

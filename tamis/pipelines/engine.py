@@ -1,11 +1,13 @@
 """Beam, configured: which runner, its options, and errors that survive the trip from a worker."""
 
+import _thread
 import contextlib
 import json
 import logging
 import re
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import apache_beam as beam
@@ -42,11 +44,44 @@ def run(runner: config.Runner, args: tuple[str, ...], build: Build) -> None:
     pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
     build(pipeline)
     try:
-        pipeline.run().wait_until_finish()
+        with _mourned():
+            pipeline.run().wait_until_finish()
     except errors.TamisError:
         raise
     except Exception as error:  # whatever a runner raises
         raise _unpack(error) from error
+
+
+@contextlib.contextmanager
+def _mourned() -> Iterator[None]:
+    """Raise when a local worker process dies: Beam's own runner would wait for it for ever.
+
+    Its thread that watches the process raises; that interrupts the wait of the main thread.
+    """
+    died: list[str] = []
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if "Worker subprocess exited" not in str(args.exc_value):
+            before(args)
+            return
+        died.append(str(args.exc_value).rpartition(" ")[2])
+        _thread.interrupt_main()
+
+    threading.excepthook = hook
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not died:
+            raise
+        raise errors.RunnerError(
+            "a worker process died",
+            why=f"exit code {died[0]}, where 137 is kill -9: often the kernel, out of memory",
+            remedy="run the same command again: committed shards are kept; if it dies again, lower "
+            "ingest.shard_rows or runner.workers",
+        ) from None
+    finally:
+        threading.excepthook = before
 
 
 def _local(runner: config.Runner, args: tuple[str, ...]) -> tuple[FnApiRunner | None, list[str]]:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from tamis import errors, scorers, seeding, storage
+from tamis import errors, finding, scorers, seeding, storage
 from tamis.pipelines import guard, session
 
 
@@ -59,7 +59,7 @@ def part(
 
 def _files(name: str, option: str, pattern: str) -> list[str]:
     """The user's files that an option names."""
-    found = storage.glob(pattern) if pattern else []
+    found = finding.glob(pattern) if pattern else []
     if option and not found:
         raise errors.ConfigError(
             f"score.{name}.{option}: no such file: {pattern}", remedy="give its path"

@@ -100,7 +100,8 @@ def _save(result: Any, where: str) -> None:  # noqa: ANN401
         sink.write(b"A")
         fields = (result,) if isinstance(result, np.ndarray) else result
         np.savez(sink, *(np.asarray(f) for f in fields))
-    storage.write_atomic(where, sink.getvalue())
+    with engine.carried():
+        storage.write_atomic(where, sink.getvalue())
 
 
 def _load(where: str) -> Any:  # noqa: ANN401

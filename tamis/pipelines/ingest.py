@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from tamis import errors, isolation, progress, removed, sidecars, sources
 from tamis.pipelines import engine, frozen, retract, session
-from tamis.schemas import columns, config, index, lineage, rejected, shards
+from tamis.schemas import columns, config, index, rejected, shards
 
 VERSION = 3
 ORIGIN = "tamis.origin"
 REJECTED = "tamis.rejected"
+MENDED = "mended"  # in the ledger: path to the sizes of a file before and after it was mended
+FOLDERS = (rejected.FOLDER, index.FOLDER)
 
 
 def ingest(run: session.Session) -> None:
@@ -27,42 +29,83 @@ def ingest(run: session.Session) -> None:
       SchemaError: a file is missing, damaged or without a declared column.
       RejectedError: more rows were rejected than `ingest.max_rejected_fraction`.
     """
-    named = numbered(run)
-    found = [file for _, file in named]
-    shaping = {
-        "ingest": run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"}),
-        "vectors": _reads_vectors(run.config),
-    }
-    part = {**shaping, "files": [dataclasses.asdict(f) for f in found], **retract.kept(run)}
-    if run.earlier:
-        part["numbers"] = [number for number, _ in named]
-    inputs = run.digest("ingest", VERSION, part)
-    written = frozen.modified(found)
-    if run.committed("ingest", inputs, (index.FOLDER, rejected.FOLDER), cheap=False):
+    found = numbered(run)
+    mended = run.ledger["stages"].get("ingest", {}).get(MENDED, {})
+    inputs = digest(run, found, mended)
+    if run.committed("ingest", inputs, FOLDERS, cheap=False) and run.has_shards():
         shown, dimension = run.cut(), run.entry("ingest")["dimension"]
     else:
-        for file in found:
-            sources.check(file)
-        dimension = _dimension(found) if _reads_vectors(run.config) else 0
-        shown = [s for i, f in named for s in _shards(run, i, f)]
-        _refuse_empty(found, shown)
+        shown, dimension = divide(run, found)
         run.save_shards(shown)
+    read(run, inputs, shown, dimension, mended)
+    _allow(run)
+
+
+def digest(
+    run: session.Session, found: list[tuple[int, shards.File]], mended: dict[str, list[int]]
+) -> str:
+    """What the index is made from. A file that `retry` read again counts as it first was."""
+    first = [dataclasses.replace(f, size=_first_size(f, mended)) for _, f in found]
+    part = {**_shaping(run), "files": [dataclasses.asdict(f) for f in first], **retract.kept(run)}
+    if run.earlier:
+        part["numbers"] = [number for number, _ in found]
+    return run.digest("ingest", VERSION, part)
+
+
+def _shaping(run: session.Session) -> dict[str, object]:
+    """What an index depends on, beside its files."""
+    section = run.config.ingest.model_dump(exclude={"max_rejected_fraction", "duplicates"})
+    return {"ingest": section, "vectors": _reads_vectors(run.config)}
+
+
+def _first_size(file: shards.File, mended: dict[str, list[int]]) -> int:
+    before, after = mended.get(file.path, (file.size, file.size))
+    return before if file.size == after else file.size
+
+
+def divide(
+    run: session.Session, found: list[tuple[int, shards.File]]
+) -> tuple[list[shards.Shard], int]:
+    """The files as shards, and the dimension of precomputed vectors.
+
+    Raises:
+      SchemaError: a file is missing, damaged, empty or without a declared column.
+    """
+    files = [file for _, file in found]
+    for file in files:
+        sources.check(file)
+    dimension = _dimension(files) if _reads_vectors(run.config) else 0
+    shown = [s for i, f in found for s in _shards(run, i, f)]
+    _refuse_empty(files, shown)
+    return shown, dimension
+
+
+def read(
+    run: session.Session,
+    inputs: str,
+    shown: list[shards.Shard],
+    dimension: int,
+    mended: dict[str, list[int]],
+) -> None:
+    """Write the index of the shards that have none yet."""
     write = Write(run.root, inputs, dimension, run.config.ingest, run.removed)
+    written = frozen.modified(dict.fromkeys(s.file for s in shown))
+    kept = {MENDED: mended} if mended else {}
     run.per_shard(
         "ingest",
         inputs,
-        (rejected.FOLDER, index.FOLDER),
+        FOLDERS,
         lambda spans: spans | "ingest" >> beam.ParDo(write),
         shown,
         lambda outcome: {
             "dimension": dimension,
             "modified": written,
+            **kept,
             **_count(run, shown, outcome),
             **retract.facts(run, shown, inputs),
         },
-        recipe=lambda: run.recipe("ingest", VERSION, [shaping, dimension]),
+        recipe=lambda: run.recipe("ingest", VERSION, [_shaping(run), dimension]),
     )
-    _allow(run)
 
 
 def files(document: config.Run) -> list[shards.File]:
@@ -162,31 +205,17 @@ class Write(beam.DoFn):
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
-            blocks = sources.read(
-                span,
-                self._wants(span.shards[0].file),
-                dimension=self._dimension,
-                max_text_bytes=self._section.max_text_bytes,
-                images=isolation.Limits(self._section.max_pixels, self._section.image_seconds),
-            )
-            grouped = itertools.groupby(blocks, key=lambda block: block.shard)
+            read = blocks(span, self._dimension, self._section)
+            grouped = itertools.groupby(read, key=lambda block: block.shard)
             done = set()
             for shard, group in grouped:
-                self._commit(shard, list(_named(shard.file, group, self._listed(shard))))
+                listed = among(shard.file, self._removed)
+                self._commit(shard, list(named(shard.file, group, listed)))
                 done.add(shard.name)
                 yield shard.name
             for shard in span.shards:  # a shard of blank lines yields no block
                 if shard.name not in done:
                     self._commit(shard, [])
-
-    def _listed(self, shard: shards.Shard) -> NDArray[np.bytes_]:
-        """The removed uids, of which the target knows nothing: it is not trained on."""
-        return self._removed if shard.file.role == "supply" else self._removed[:0]
-
-    def _wants(self, file: shards.File) -> tuple[str, ...]:
-        vectors = (columns.EMBEDDING,) if self._dimension else ()
-        named = tuple(n for n in file.columns.named() if n != columns.EMBEDDING)
-        return (*named, *vectors)
 
     def _commit(
         self,
@@ -207,7 +236,24 @@ class Write(beam.DoFn):
         sidecars.commit(self._root, index.FOLDER, shard.name, table, stamp, facts)
 
 
-def _named(
+def among(file: shards.File, listed: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """The removed uids, of which the target knows nothing: it is not trained on."""
+    return listed if file.role == "supply" else listed[:0]
+
+
+def blocks(span: shards.Span, dimension: int, section: config.Ingest) -> Iterator[sources.Block]:
+    """A span's rows with every declared column, and vectors that are given."""
+    own = tuple(n for n in span.shards[0].file.columns.named() if n != columns.EMBEDDING)
+    return sources.read(
+        span,
+        (*own, *((columns.EMBEDDING,) if dimension else ())),
+        dimension=dimension,
+        max_text_bytes=section.max_text_bytes,
+        images=isolation.Limits(section.max_pixels, section.image_seconds),
+    )
+
+
+def named(
     file: shards.File, blocks: Iterable[sources.Block], listed: NDArray[np.bytes_]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Blocks to (index rows, rejected rows); rows on the list of removed uids are rejected."""
@@ -282,7 +328,7 @@ def _allow(run: session.Session) -> None:
     by_source = run.entry("ingest")["sources"]
     rows = sum(e["rows"] for e in by_source.values())
     bad = {
-        name: sum(n for reason, n in e["rejected"].items() if reason != lineage.REMOVED)
+        name: sum(n for reason, n in e["rejected"].items() if reason != rejected.REMOVED)
         for name, e in by_source.items()
     }
     limit = run.config.ingest.max_rejected_fraction

@@ -35,7 +35,12 @@ class Order:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (columns.UID, *strata.READS, *((self.score,) if self.score else ()))
+        return (columns.UID, *self.scored)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """What its first digits are made from: all but the hash."""
+        return (*strata.READS, *((self.score,) if self.score else ()))
 
     @property
     def width(self) -> int:
@@ -48,34 +53,72 @@ class Order:
         found = self.groups.of(batch)
         return np.where(found >= 0, 0, -1) if self.pooled else found
 
-    def digits(self, batch: pa.RecordBatch) -> NDArray[np.uint16]:
-        """The key of each row, smallest first."""
+    def head(self, batch: pa.RecordBatch) -> NDArray[np.uint16]:
+        """The digits of the score, shape (n, 2); (n, 0) without one."""
+        if not self.score:
+            return np.zeros((batch.num_rows, 0), np.uint16)
+        return keys.digits(batch.column(self.score).to_numpy())
+
+    def tail(self, batch: pa.RecordBatch) -> NDArray[np.uint64]:
+        """The hash of each row, shape (n,)."""
         names = uids.from_hex(batch.column(columns.UID))
-        hashed = seeding.priority(names, self.seed, *self.purpose)
-        scored = [batch.column(self.score).to_numpy()] if self.score else []
-        return keys.digits(*scored, hashed)
+        return seeding.priority(names, self.seed, *self.purpose)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pass:
-    """`radix.Pass` over the rows of a view in some order."""
+    """`radix.Pass` over the rows of a view, in several orders at once.
 
-    state: radix.State
-    order: Order
+    Attributes:
+      states: What is known, by order.
+      orders: Each with ranks of its own.
+    """
 
-    def zero(self) -> radix.Histogram:
-        return radix.Pass(self.state, ()).zero()
+    states: tuple[radix.State, ...]
+    orders: tuple[Order, ...]
 
-    def add(self, state: radix.Histogram, batch: pa.RecordBatch) -> radix.Histogram:
-        group, digits = self.order.group(batch), self.order.digits(batch)
-        known = group >= 0
-        return radix.add(state, radix.histogram(self.state, group[known], digits[known]))
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """No uid where the score alone is counted."""
+        pairs = zip(self.states, self.orders, strict=True)
+        wanted = [o.reads if _hashes(s, o) else o.scored for s, o in pairs if not s.done]
+        return tuple(dict.fromkeys(name for names in wanted for name in names))
 
-    def merge(self, a: radix.Histogram, b: radix.Histogram) -> radix.Histogram:
-        return radix.add(a, b)
+    def zero(self) -> tuple[radix.Histogram, ...]:
+        return tuple(radix.Pass(state, ()).zero() for state in self.states)
 
-    def result(self, state: radix.Histogram) -> radix.Histogram:
-        return state
+    def add(
+        self, state: tuple[radix.Histogram, ...], batch: pa.RecordBatch
+    ) -> tuple[radix.Histogram, ...]:
+        found = map(_histogram, self.states, self.orders, [batch] * len(self.orders))
+        return self.merge(state, tuple(found))
+
+    def merge(
+        self, a: tuple[radix.Histogram, ...], b: tuple[radix.Histogram, ...]
+    ) -> tuple[radix.Histogram, ...]:
+        return tuple(map(radix.add, a, b))
+
+    def result(self, state: tuple[radix.Histogram, ...]) -> tuple[NDArray[np.int64], ...]:
+        return tuple(part for histogram in state for part in histogram)
+
+
+def _hashes(state: radix.State, order: Order) -> bool:
+    """Whether the next pass looks beyond the score."""
+    return not order.score or state.depth > keys.width(np.dtype(np.float32))
+
+
+def _histogram(state: radix.State, order: Order, batch: pa.RecordBatch) -> radix.Histogram:
+    """Hashes only the rows whose score is that of a threshold: hex to hash is most of the work."""
+    if state.done:
+        return radix.Pass(state, ()).zero()
+    group, digits = order.group(batch), order.head(batch)
+    rows = np.flatnonzero(group >= 0)
+    if _hashes(state, order):
+        rows = rows[radix.inside(state, group[rows], digits[rows])]
+        hashed = order.tail(batch if len(rows) == batch.num_rows else batch.take(pa.array(rows)))
+        digits = np.concatenate([digits[rows], keys.digits(hashed)], axis=1)
+        return radix.histogram(state, group[rows], digits)
+    return radix.histogram(state, group[rows], digits[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,16 +135,37 @@ class Cut:
     key: NDArray[np.uint16]
     none: NDArray[np.bool_]
 
+    def part(self, counts: slice) -> "Cut":
+        """Some of the counts."""
+        return Cut(self.order, self.key[:, counts], self.none[:, counts])
+
     def taken(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         """Shape (n, counts): whether each row is among the first of its group, per count."""
-        group, digits = self.order.group(batch), self.order.digits(batch)
-        known = group >= 0
+        group = self.order.group(batch)
         out = np.zeros((len(group), self.key.shape[1]), bool)
-        for j in range(self.key.shape[1]):
-            at = np.arange(len(self.key))
-            found = radix.Thresholds(at, self.key[:, j], np.zeros(len(at), int), self.none[:, j])
-            out[known, j] = radix.above(found, group[known], digits[known]) == 0
+        rows = np.flatnonzero(group >= 0)
+        if not len(rows):
+            return out
+        group = group[rows]
+        head, bound = _word(self.order.head(batch)[rows]), _word(self.key[..., :-4])[group]
+        equal = head[:, None] == bound
+        tail = np.zeros(len(rows), np.uint64)
+        tied = np.flatnonzero(equal.any(1))
+        if len(tied):
+            whole = len(tied) == batch.num_rows
+            tail[tied] = self.order.tail(batch if whole else batch.take(pa.array(rows[tied])))
+        last = _word(self.key[..., -4:])[group]
+        taken = (head[:, None] < bound) | (equal & (tail[:, None] <= last))
+        out[rows] = taken & ~self.none[group]
         return out
+
+
+def _word(digits: NDArray[np.uint16]) -> NDArray[np.uint64]:
+    """The last axis, at most four digits, as one number."""
+    word = np.zeros(digits.shape[:-1], np.uint64)
+    for i in range(digits.shape[-1]):
+        word = (word << np.uint64(16)) | digits[..., i]
+    return word
 
 
 def cut(
@@ -111,24 +175,37 @@ def cut(
     counts: NDArray[np.int64],
     members: list[shards.Shard],
 ) -> Cut:
-    """Find the thresholds.
+    """Find the thresholds of one order; see `cuts`."""
+    return cuts(run, name, [(order, counts)], members)[0]
+
+
+def cuts(
+    run: session.Session,
+    name: str,
+    wanted: list[tuple[Order, NDArray[np.int64]]],
+    members: list[shards.Shard],
+) -> list[Cut]:
+    """Find the thresholds of several orders in the same passes.
 
     Args:
       run: The session.
       name: Of the steps.
-      order: Of the rows.
-      counts: Shape (groups, counts): how many first rows of each group, for every question.
+      wanted: Orders and counts, shape (groups, counts): how many first rows of each group, for
+        every question.
       members: Shards of the pool.
     """
-    state = radix.start(counts.tolist(), order.width)
+    orders = tuple(order for order, _ in wanted)
+    states = tuple(radix.start(counts.tolist(), order.width) for order, counts in wanted)
     passes = 0
-    while not state.done:
+    while not all(state.done for state in states):
         passes += 1
-        counted = folding.fold(run, f"{name}-{passes}", Pass(state, order), order.reads, members)
-        state = radix.refine(state, radix.Histogram(*counted))
-    found = radix.thresholds(state)
-    return Cut(
-        order,
-        found.key.reshape(*counts.shape, -1),
-        found.empty.reshape(counts.shape),
-    )
+        step = Pass(states, orders)
+        counted = folding.fold(run, f"{name}-{passes}", step, step.reads, members)
+        found = [radix.Histogram(*counted[i : i + 2]) for i in range(0, len(counted), 2)]
+        states = tuple(
+            s if s.done else radix.refine(s, h) for s, h in zip(states, found, strict=True)
+        )
+    return [
+        Cut(order, t.key.reshape(*counts.shape, -1), t.empty.reshape(counts.shape))
+        for (order, counts), t in zip(wanted, map(radix.thresholds, states), strict=True)
+    ]

@@ -81,7 +81,7 @@ def aside(file: shards.File, bad: pa.RecordBatch, gone: pa.RecordBatch) -> pa.Re
             "path": [file.path] * n,
             "row": gone.column(index.ROW),
             "stage": ["ingest"] * n,
-            "reason": [lineage.REMOVED] * n,
+            "reason": [rejected.REMOVED] * n,
             "error": gone.column(index.UID),
             "payload": [""] * n,
         },
@@ -168,7 +168,7 @@ def _by_uid(run: session.Session, uid: str) -> Iterator[dict]:
             continue
         table = sidecars.read(run.root, rejected.FOLDER, shard.name)
         named = pc.and_(
-            pc.equal(table["reason"], lineage.REMOVED), pc.starts_with(table["error"], uid)
+            pc.equal(table["reason"], rejected.REMOVED), pc.starts_with(table["error"], uid)
         )
         for row in table.filter(named).to_pylist():
             yield {

@@ -7,6 +7,7 @@ and samples, and everything there is at the same budget.
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -101,10 +102,19 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
     order = rank.Order(cells, run.seed, (NAME,), scorer)
     shuffled = rank.Order(cells, run.seed, ("random",), pooled=True)
     whole = np.minimum(samples, sum(cells.supply))
-    chosen = _chosen(run, order, wanted, rows, cut)
-    alike = _quotas(run, manifest.RANDOM, shuffled, samples, distinct, cut)
-    everything = _quotas(run, EVERYTHING, shuffled, samples, whole, cut)
-    write = Write(run.view(), inputs, (chosen, alike, everything), tuple(budgets.tolist()))
+    first, picked = _chosen(run, order, wanted, rows, cut)
+    kinds = _quotas(
+        run,
+        [
+            Wanted(manifest.FOLDER, order, *first),
+            Wanted(manifest.RANDOM, shuffled, samples, distinct),
+            Wanted(EVERYTHING, shuffled, samples, whole),
+        ],
+        cut,
+    )
+    chosen = dataclasses.replace(kinds[0], picked=picked)
+    kinds = (chosen, *kinds[1:])
+    write = Write(run.view(), inputs, kinds, tuple(budgets.tolist()))
     run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
     pick.clear(run)
     files = writing.inputs(cut)
@@ -137,16 +147,17 @@ def _chosen(
     wanted: NDArray[np.int64],
     rows: NDArray[np.int64],
     cut: list[shards.Shard],
-) -> Quotas:
-    """The choice: a selector, if there is one, where a stratum is not wanted whole.
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], pool.Listed | None]:
+    """Samples and rows to take by `order`, and what a selector picks beside them.
 
-    What is beyond whole epochs of a stratum goes by `order`, for every row of it is there already.
+    A selector picks where a stratum is not wanted whole. What is beyond whole epochs of a stratum
+    goes by `order`, for every row of it is there already.
 
     Raises:
       PlanError: a selector should pick rows that are bought to be repeated.
     """
     if not run.config.select.selector:
-        return _quotas(run, manifest.FOLDER, order, wanted, rows, cut)
+        return (wanted, rows), None
     supply = np.array(order.groups.supply)[:, None]
     if (rows < np.minimum(wanted, supply)).any():
         raise errors.PlanError(
@@ -155,28 +166,38 @@ def _chosen(
             remedy="leave select.selector out, or plan in another unit than money",
         )
     some = np.where(wanted < supply, wanted, 0)
-    rest = np.where(some > 0, 0, rows)
-    whole = _quotas(run, manifest.FOLDER, order, wanted - some, rest, cut)
-    return dataclasses.replace(whole, picked=pick.pick(run, order.groups, some, cut))
+    return (wanted - some, np.where(some > 0, 0, rows)), pick.pick(run, order.groups, some, cut)
+
+
+class Wanted(NamedTuple):
+    """A kind of manifest: samples and distinct rows of every group, shapes (groups, budgets)."""
+
+    kind: str
+    order: rank.Order
+    samples: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
 def _quotas(
-    run: session.Session,
-    kind: str,
-    order: rank.Order,
-    wanted: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    cut: list[shards.Shard],
-) -> Quotas:
-    """Quotas (groups, budgets) over the first rows of each group, repeated as evenly as can be."""
-    split = [repeats.split(*of_budget) for of_budget in zip(wanted.T, rows.T, strict=True)]
-    extra = np.column_stack([s.extra for s in split])
+    run: session.Session, kinds: list[Wanted], cut: list[shards.Shard]
+) -> tuple[Quotas, ...]:
+    """Quotas over the first rows of each group, repeated as evenly as can be."""
+    splits = [
+        [repeats.split(*of_budget) for of_budget in zip(k.samples.T, k.rows.T, strict=True)]
+        for k in kinds
+    ]
     # In one order: the rows with one repeat more are the first of the distinct rows.
-    both = rank.cut(run, kind, order, np.concatenate([rows, extra], axis=1), cut)
-    k = rows.shape[1]
-    among = rank.Cut(order, both.key[:, :k], both.none[:, :k])
-    more = rank.Cut(order, both.key[:, k:], both.none[:, k:])
-    return Quotas(kind, among, more, np.column_stack([s.base for s in split]))
+    extra = [np.column_stack([s.extra for s in split]) for split in splits]
+    counts = [np.concatenate([k.rows, e], axis=1) for k, e in zip(kinds, extra, strict=True)]
+    wanted = [(k.order, c) for k, c in zip(kinds, counts, strict=True)]
+    found = rank.cuts(run, NAME, wanted, cut)
+    n = kinds[0].rows.shape[1]
+    return tuple(
+        Quotas(
+            k.kind, c.part(slice(n)), c.part(slice(n, None)), np.column_stack([s.base for s in x])
+        )
+        for k, c, x in zip(kinds, found, splits, strict=True)
+    )
 
 
 class Write(beam.DoFn):
@@ -217,8 +238,8 @@ class Write(beam.DoFn):
                     continue
                 arrays = [
                     batch.column(columns.UID).take(pa.array(rows)),
-                    pa.array([shard.source] * len(rows), pa.string()),
-                    pa.array([shard.file.path] * len(rows), pa.string()),
+                    pa.repeat(pa.scalar(shard.source, pa.string()), len(rows)),
+                    pa.repeat(pa.scalar(shard.file.path, pa.string()), len(rows)),
                     batch.column(index.ROW).take(pa.array(rows)),
                     names.take(pa.array(stratum[rows])),
                     batch.column(tiers.TIER).take(pa.array(rows)),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import apache_beam as beam
 
-from tamis import errors, ledger, progress, removed, seeding, sources, storage
+from tamis import errors, finding, ledger, progress, removed, seeding, sources, storage
 from tamis.pipelines import engine, freeze, frozen, kept, view
 from tamis.pipelines import pending as waiting
 from tamis.schemas import config, guard, shards
@@ -168,13 +168,17 @@ class Session:
         for folder in folders:
             storage.remove_tree(storage.join(self.root, folder))
         del self.ledger["stages"][stage]
-        ledger.write(self.root, self.ledger)
+        self.save()
         return False
 
     def commit(self, stage: str, inputs: str, folders: tuple[str, ...], facts: dict) -> None:
         """Say in the ledger that the stage is done."""
         entry = {"inputs": inputs, "folders": list(folders), **facts}
         ledger.commit(self.root, self.ledger, stage, entry)
+
+    def save(self) -> None:
+        """Write the ledger as it stands."""
+        ledger.write(self.root, self.ledger)
 
     def view(self) -> view.View:
         """What readers may read now."""
@@ -195,6 +199,10 @@ class Session:
         """Remember how the inputs were cut."""
         text = json.dumps([shards.document(s) for s in cut], indent=1)
         storage.write_atomic(storage.join(self.root, freeze.SHARDS), text.encode())
+
+    def has_shards(self) -> bool:
+        """Whether it is known how the inputs were cut."""
+        return storage.exists(storage.join(self.root, freeze.SHARDS))
 
     def cut(self, role: shards.Role | None = None) -> list[shards.Shard]:
         """The shards of the run, in order; of one role only if asked."""
@@ -294,7 +302,7 @@ def digests(root: str, folders: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for folder in folders:
         where = storage.join(root, folder)
-        urls = storage.tree(where) if storage.is_folder(where) else [where]
+        urls = finding.tree(where) if storage.is_folder(where) else [where]
         for url in urls:
             place = url.removeprefix(root).lstrip("/")
             found[place] = seeding.digest(storage.read_bytes(url)).hex()

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tamis import errors, seeding, sidecars, storage
+from tamis import errors, ledger, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
 from tamis.loaders import reading
 from tamis.pipelines import check, ingest, plan, retract, select, session
 from tamis.schemas import balance as schema
-from tamis.schemas import duplicates, index, lineage, manifest, rejected
+from tamis.schemas import duplicates, index, manifest, rejected
 
 
 def balance(run: session.Session) -> list[schema.Balance]:
@@ -22,7 +22,7 @@ def balance(run: session.Session) -> list[schema.Balance]:
     bad, rows, accepted = _rejected(run), 0, 0
     gone = retract.rows(run)
     if gone:
-        bad[lineage.REMOVED], rows = bad.get(lineage.REMOVED, 0) + gone, gone
+        bad[rejected.REMOVED], rows = bad.get(rejected.REMOVED, 0) + gone, gone
     for shard in run.cut("supply"):
         rows += shard.rows
         accepted += run.view().rows(shard.name)
@@ -41,6 +41,8 @@ def verify(run: session.Session, say: Callable[[str], None]) -> list[schema.Bala
       ArtifactError: a sidecar is missing, stale, damaged or misaligned.
       ManifestError: a manifest is damaged, or rows do not balance.
     """
+    if records := ledger.verify(run.root):
+        say(f"ledger: {records} records are whole, and run.json is the last of them")
     for module in (plan, check):
         if module.NAME in run.ledger["stages"]:
             module.read(run)  # says which key of the document is wrong

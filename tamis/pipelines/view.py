@@ -1,13 +1,14 @@
 """One shard as a reader sees it: any mix of input columns and sidecar columns, row for row."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tamis import errors, sidecars, sources
+from tamis import errors, sidecars, sources, storage
 from tamis.schemas import (
     clusters,
     columns,
@@ -27,6 +28,8 @@ _HOME = {
     **dict.fromkeys(duplicates.SCHEMA.names, duplicates.FOLDER),
     **dict.fromkeys(tiers.SCHEMA.names, tiers.FOLDER),
 }
+# Row groups to a batch without vectors: few numbers a row, where a read costs more than its bytes.
+_GROUPS = 8
 # What a reader may ask for, beside `score:<name>`.
 _CONTENT = (columns.TEXT, columns.IMAGE)  # read from the input itself
 COLUMNS = (*_CONTENT, columns.SOURCE, *_HOME)
@@ -61,8 +64,11 @@ class View:
 
     def stamp(self, folder: str, shard: str) -> sidecars.Stamp:
         """What the sidecar of `shard` in `folder` must have been made from."""
-        aligned = sidecars.stamp_of(self.root, index.FOLDER, shard).index
+        aligned = _index_of(self.root, shard, storage.identity(self._index(shard)))
         return sidecars.Stamp(aligned, self._inputs(folder, shard))
+
+    def _index(self, shard: str) -> str:
+        return sidecars.url(self.root, index.FOLDER, shard)
 
     def commit(
         self,
@@ -130,6 +136,7 @@ class View:
                 shard.name,
                 sorted(set(n.values())),
                 self.stamp(folder, shard.name),
+                groups=1 if embeddings.EMBEDDING in reads else _GROUPS,
             )
             for folder, n in wanted.items()
         ]
@@ -167,6 +174,13 @@ class View:
             found = {name: _whole(part.column(name)) for name in sidecar_reads}
             found |= {name: kept.column(name) for name in content}
             yield block.shard, _batch(found, reads, block.shard, kept.num_rows)
+
+
+@functools.lru_cache(1 << 16)
+def _index_of(root: str, shard: str, identity: tuple[int, ...]) -> str:
+    """Digest of the uids of an index shard, read once for as long as the file is the same."""
+    del identity  # part of the key
+    return sidecars.stamp_of(root, index.FOLDER, shard).index
 
 
 _KEYS = (index.UID, index.ROW, index.CONTENT)
@@ -222,7 +236,7 @@ def _batch(
     found: dict[str, pa.Array], reads: tuple[str, ...], shard: shards.Shard, rows: int
 ) -> pa.RecordBatch:
     if columns.SOURCE in reads:
-        found = {**found, columns.SOURCE: pa.array([shard.source] * rows, pa.string())}
+        found = {**found, columns.SOURCE: pa.repeat(pa.scalar(shard.source, pa.string()), rows)}
     return pa.RecordBatch.from_arrays([found[name] for name in reads], list(reads))
 
 

@@ -6,7 +6,7 @@ rows = selected + not_selected + duplicate + rejected, where `removed` is a reas
 import dataclasses
 
 from tamis import errors
-from tamis.schemas import lineage
+from tamis.schemas import rejected as bad
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Balance:
     @property
     def removed(self) -> int:
         """Rows that were taken out, by their uid or with their source."""
-        return self.rejected.get(lineage.REMOVED, 0)
+        return self.rejected.get(bad.REMOVED, 0)
 
     def check(self, where: str) -> None:
         """Raise ManifestError unless it balances."""

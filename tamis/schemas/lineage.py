@@ -7,7 +7,6 @@ from tamis.schemas.parts import Name, Part
 
 FOLDER = "frozen"  # of a run folder: copies of what was taken over
 KEY = "lineage"  # in the ledger's entry of ingest, and in `manifest.json`
-REMOVED = "removed"  # reason of a row that was taken out by its uid
 
 
 class Removed(Part):

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 FOLDER = "rejected"
 PAYLOAD_BYTES = 512
+REMOVED = "removed"  # the reason of a row that was taken out by its uid
 SCHEMA = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
@@ -29,7 +30,7 @@ REASONS = (
     "wrong_dimension",
     "not_finite",  # NaN or infinite embedding
     "zero_norm",  # an embedding without direction
-    "removed",  # by its uid, with `removed.uids`
+    REMOVED,  # by its uid, with `removed.uids`
     "missing_image",
     "empty_image",  # 0 bytes
     "not_an_image",  # of no format that is read

@@ -128,7 +128,7 @@ def read(url: str) -> list[Shard]:
             "the list of shards is missing or damaged",
             where=url,
             why=str(error),
-            remedy="restore it, or start a new run folder",
+            remedy=f"delete {url} and run again: it is cut anew",
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tamis import errors, storage
+from tamis import errors, finding, storage
 from tamis.schemas import shards
 from tamis.sources import folders
 
@@ -84,13 +84,13 @@ def _matches(source: Source, pattern: str) -> list[str]:
     if source.format == "images":
         return [_images(pattern)]
     if storage.is_folder(pattern):
-        known = [p for p in storage.tree(pattern) if _format(source, p)]
+        known = [p for p in finding.tree(pattern) if _format(source, p)]
         if known:
             return known
         raise errors.SchemaError(
             "no file of a known kind in this folder", where=pattern, remedy=f"known are {_known()}"
         )
-    return storage.glob(pattern) or _no_match(source, pattern)
+    return finding.glob(pattern) or _no_match(source, pattern)
 
 
 def _images(path: str) -> str:
@@ -104,7 +104,7 @@ def _images(path: str) -> str:
 
 
 def _no_match(source: Source, pattern: str) -> list[str]:
-    near = storage.nearest(pattern)
+    near = finding.nearest(pattern)
     raise errors.SchemaError(
         "no file matches",
         where=pattern,
@@ -119,7 +119,7 @@ def _vectors(source: Source, paths: list[str]) -> list[str]:
     if not source.vectors:
         return [""] * len(paths)
     pattern, mark, arrays = source.vectors.partition("#")
-    found = [path + mark + arrays for path in storage.glob(pattern)]
+    found = [path + mark + arrays for path in finding.glob(pattern)]
     if len(found) != len(paths):
         raise errors.SchemaError(
             f"{len(found)} files of vectors for {len(paths)} files of rows",

@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.json
 from numpy.typing import NDArray
 
-from tamis import decoding, errors, storage
+from tamis import decoding, errors, finding, storage
 from tamis.schemas import shards
 from tamis.sources import blocks
 
@@ -35,7 +35,7 @@ class Listing(NamedTuple):
       metadata: Path of the file of further columns, or "".
     """
 
-    entries: list[storage.Entry]
+    entries: list[finding.Entry]
     metadata: str
 
     @property
@@ -46,7 +46,7 @@ class Listing(NamedTuple):
 
 def listing(path: str) -> Listing:
     """What is in a folder; hidden names are not."""
-    found = storage.entries(path)
+    found = finding.entries(path)
     known = [storage.join(path, name) for name in METADATA]
     metadata = next((e.url for e in found if e.url in known), "")
     return Listing([e for e in found if e.url not in known], metadata)
@@ -103,7 +103,7 @@ def _parsed(
     return blocks.Parsed(rows[kept], found, bad, lambda i: below[i].encode())
 
 
-def _problem(entry: storage.Entry) -> tuple[str, str] | None:
+def _problem(entry: finding.Entry) -> tuple[str, str] | None:
     if entry.link:
         return "malformed", "a link, which is not followed"
     if entry.size > decoding.MAX_BYTES:

@@ -162,7 +162,9 @@ def keys(record: bytes) -> Iterable[str]:
 
 
 def _object(record: bytes) -> dict[str, object]:
-    row = json.loads(record, parse_int=Number, parse_float=Number, parse_constant=_constant)
+    # As text: of bytes json guesses the encoding, and a zero byte makes it UTF-16.
+    text = record.decode("utf-8-sig")
+    row = json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_constant)
     if not isinstance(row, dict):
         raise json.JSONDecodeError(f"an object is expected, this is {kind(row)}", "", 0)
     return row

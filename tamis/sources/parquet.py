@@ -10,7 +10,7 @@ import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from tamis import errors, storage
+from tamis import errors, finding, storage
 from tamis.schemas import columns as names_
 from tamis.schemas import rejected, shards
 from tamis.sources import blocks
@@ -63,7 +63,7 @@ def opened(file: shards.File, *, plain: bool = False) -> Iterator[Any]:
                 parquet = pa.parquet.ParquetFile(source, metadata=footer, **options)
             yield parquet
     except FileNotFoundError as error:
-        raise storage.absent(file.path) from error
+        raise finding.absent(file.path) from error
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, whose own words are best

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, isolation, storage
+from tamis import errors, finding, isolation, storage
 from tamis.schemas import columns as names
 from tamis.schemas import embeddings, shards
 from tamis.sources import blocks, fitting, folders, lines, parquet, tars, validate, vectors
@@ -136,7 +136,7 @@ def _check_unchanged(file: shards.File) -> None:
     try:
         size = storage.size(file.path)
     except FileNotFoundError as error:
-        raise storage.absent(file.path) from error
+        raise finding.absent(file.path) from error
     if file.size and size != file.size:
         raise errors.SchemaError(
             f"{size:,} bytes, was {file.size:,}",

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from tamis import errors, storage
+from tamis import errors, finding, storage
 from tamis.schemas import shards
 
 # Batches never span chunks, so this bounds memory and fixes where batches are cut.
@@ -93,7 +93,7 @@ def _named(file: shards.File) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise storage.absent(file.path) from error
+        raise finding.absent(file.path) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _damaged(file, error) from error
     except OSError as error:

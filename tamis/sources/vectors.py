@@ -6,6 +6,8 @@ archive is decompressed up to the rows that are read, once for each shard.
 """
 
 import contextlib
+import tokenize
+import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tamis import artifacts, errors, storage
+from tamis import artifacts, errors, finding, storage
 
 
 class Layout(NamedTuple):
@@ -65,7 +67,7 @@ def opened(path: str) -> Iterator[list[Part]]:
                 return
             archive = stack.enter_context(zipfile.ZipFile(stream))
         except FileNotFoundError as error:
-            raise storage.absent(file, "file of vectors") from error
+            raise finding.absent(file, "file of vectors") from error
         except zipfile.BadZipFile as error:
             raise errors.SchemaError("not an .npz file", where=file, why=str(error)) from error
         held = [n.removesuffix(".npy") for n in archive.namelist()]
@@ -83,9 +85,10 @@ def _layout(part: Part) -> Layout:
     try:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        with artifacts.HEADER:
+        with artifacts.HEADER, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that looks like Python 2's
             shape, fortran, dtype = read(stream)
-    except ValueError as error:
+    except (ValueError, tokenize.TokenError) as error:
         raise errors.SchemaError("not an .npy file", where=path, why=str(error)) from error
     if len(shape) != 2 or fortran or dtype.kind != "f" or dtype.itemsize > 8:
         order = "Fortran" if fortran else "C"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tamis import storage
+from tamis import finding, storage
 from tamis.pipelines import chain
 
 STAGES = tuple(chain.STAGES)[:-1]
@@ -19,7 +19,7 @@ MORE = ("embeddings", "clusters", "scores", "duplicates", "random", "everything"
 def contents(root, *folders):
     """Path below the run folder to bytes."""
     root = str(root)
-    urls = [u for folder in folders or SAME + MORE for u in storage.tree(f"{root}/{folder}")]
+    urls = [u for folder in folders or SAME + MORE for u in finding.tree(f"{root}/{folder}")]
     return {u[len(root) :]: storage.read_bytes(u) for u in urls}
 
 

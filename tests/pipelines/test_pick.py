@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tamis import errors, seeding, storage
+from tamis import errors, finding, seeding, storage
 from tamis.pipelines import chain, guard, pick, session, strata, verify
 from tamis.schemas import uids
 from tamis.selectors import quotas, registry
@@ -145,7 +145,7 @@ def test_the_random_baseline_stays(centres, finished):
 
 
 def contents(root):
-    urls = [u for kind in ("manifest", "random") for u in storage.tree(f"{root}/{kind}")]
+    urls = [u for kind in ("manifest", "random") for u in finding.tree(f"{root}/{kind}")]
     return {u[len(str(root)) :]: storage.read_bytes(u) for u in urls}
 
 
@@ -165,7 +165,7 @@ def test_two_processes_pick_the_same_rows(finished, configured, tmp_path):
         with chain.opened(document) as run:
             cells = strata.find(run)
             pick.pick(run, cells, np.array([[50, 0], [100, 230]]), run.cut("supply"))
-            urls = storage.tree(run.scratch("pick"))
+            urls = finding.tree(run.scratch("pick"))
             found.append({u[len(str(root)) :]: storage.read_bytes(u) for u in urls})
     assert len(found[0]) > 8
     assert found[0] == found[1]

@@ -4,7 +4,7 @@ import contextlib
 import re
 from typing import Any
 
-from tamis import storage
+from tamis import finding, storage
 from tamis.loaders import reading, samples
 from tamis.schemas import columns
 
@@ -33,7 +33,7 @@ def streams(out: str) -> list[Any]:
     """For `StreamingDataset(streams=...)`: rows come as often as they are to be seen."""
     from streaming.base import Stream
 
-    found = [(path, _FOLDER.search(path)) for path in storage.tree(out)]
+    found = [(path, _FOLDER.search(path)) for path in finding.tree(out)]
     return [
         Stream(local=path.removesuffix("/index.json"), repeat=int(named[1]))
         for path, named in found
