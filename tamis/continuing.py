@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tamis import console, errors, progress, runfile
-from tamis.schemas import config
+from tamis.schemas import config, intake
 
 To = Annotated[str, typer.Option(metavar="FOLDER", help="Of the new run; else a name beside it")]
 
@@ -28,7 +28,7 @@ def extend(
     """
     root = console.load(file).run
     files: dict[str, list[str]] = {}
-    sources: dict[str, config.Source] = {}
+    sources: dict[str, intake.Source] = {}
     for given in new or []:
         name, equals, path = given.partition("=")
         if equals:

@@ -11,7 +11,7 @@ import pydantic
 import yaml
 
 from tamis import errors, storage
-from tamis.schemas import config, parts
+from tamis.schemas import config, intake, parts
 
 MAX_VALUES = 10_000  # of a run file, aliases unfolded
 
@@ -98,7 +98,7 @@ def validated(document: dict, what: str) -> config.Run:
         raise errors.ConfigError(said, why=why, remedy="mend it, or give the run file") from None
 
 
-def sources(path: str) -> dict[str, config.Source]:
+def sources(path: str) -> dict[str, intake.Source]:
     """The sources of a YAML file that has nothing else: what a run is extended by.
 
     Raises:
@@ -112,7 +112,7 @@ def sources(path: str) -> dict[str, config.Source]:
 
 
 class _Sources(parts.Part):
-    sources: dict[parts.Name, config.Source] = pydantic.Field(min_length=1)
+    sources: dict[parts.Name, intake.Source] = pydantic.Field(min_length=1)
 
 
 def _check_nouns(document: config.Run, node: yaml.Node, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tamis.schemas import config
+from tamis.schemas import intake
 
 
 class Embedder(Protocol):
@@ -20,7 +20,7 @@ class Embedder(Protocol):
         ...
 
 
-def load(section: config.Embed) -> Embedder:
+def load(section: intake.Embed) -> Embedder:
     """Load the backend that the run file's `embed` section names.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tamis import decoding, errors
-from tamis.schemas import config
+from tamis.schemas import intake
 
 
 class SentenceTransformers:
@@ -17,7 +17,7 @@ class SentenceTransformers:
     Remote code stays off and weights must be safetensors: a model is untrusted input.
     """
 
-    def __init__(self, section: config.Embed) -> None:
+    def __init__(self, section: intake.Embed) -> None:
         try:
             import sentence_transformers
         except ImportError as error:
@@ -65,7 +65,7 @@ class SentenceTransformers:
                 self._batch = batch  # it will not fit next time either
 
 
-def _device(section: config.Embed) -> str:
+def _device(section: intake.Embed) -> str:
     import torch
 
     if torch.cuda.is_available() and section.device != "cpu":

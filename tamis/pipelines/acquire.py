@@ -13,7 +13,7 @@ import numpy as np
 
 from tamis import errors, seeding
 from tamis.pipelines import measures, mix, plan, session, shown
-from tamis.schemas import config
+from tamis.schemas import intake
 from tamis.schemas import plan as plan_
 from tamis.selectors import acquisition, bounds, projektor
 from tamis.selectors import forecast as forecast_
@@ -99,7 +99,7 @@ def _planned(run: session.Session, amount: float) -> _Judged:
     return _Judged(forecast, forecast.blends)
 
 
-def _judged(run: session.Session, amount: float, new: Mapping[str, config.Source]) -> _Judged:
+def _judged(run: session.Session, amount: float, new: Mapping[str, intake.Source]) -> _Judged:
     """`Coverage`, fitted to the run's own pilots, with the new sources in its geometry.
 
     The fit has them at the middle of their prior, and each draw at a strength of its own.
@@ -126,7 +126,7 @@ def _stratum(name: str) -> plan_.Stratum:
 
 def _samples(
     run: session.Session, held: list[str], offer: Mapping[str, int], paths: Mapping[str, str]
-) -> dict[str, config.Source]:
+) -> dict[str, intake.Source]:
     """What the sources on offer that are no strata show."""
     for name, path in paths.items():
         if name in held or name not in offer:
@@ -140,7 +140,7 @@ def _samples(
     return {n: every[n] for n in offer if n in every and n not in held}
 
 
-def _like_target(run: session.Session, paths: Mapping[str, str]) -> dict[str, config.Source]:
+def _like_target(run: session.Session, paths: Mapping[str, str]) -> dict[str, intake.Source]:
     """Files whose columns are called as the target's; rows need no id to be placed."""
     alike = run.config.target
     if alike is None:

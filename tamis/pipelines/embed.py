@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tamis import embedders, errors, linalg, sidecars, sources
 from tamis.pipelines import engine, session, view
-from tamis.schemas import columns, config, embeddings, index, shards
+from tamis.schemas import columns, embeddings, index, intake, shards
 
 VERSION = 1
 DIMENSION = "tamis.dimension"
@@ -39,7 +39,7 @@ def embed(run: session.Session) -> None:
     )
 
 
-def transform(write: "Write", section: config.Embed) -> beam.PTransform:
+def transform(write: "Write", section: intake.Embed) -> beam.PTransform:
     """The step from spans to the names of the shards embedded; it alone asks for an accelerator."""
     if section.backend == "precomputed":
         return beam.ParDo(Copy(write))

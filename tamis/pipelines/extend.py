@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tamis import errors, ledger, removed, runfile, storage
 from tamis.pipelines import ingest, session
-from tamis.schemas import config, index
+from tamis.schemas import config, index, intake
 
 
 def beside(root: str) -> str:
@@ -32,7 +32,7 @@ def more(
     to: str,
     *,
     files: Mapping[str, Sequence[str]] | None = None,
-    sources: Mapping[str, config.Source] | None = None,
+    sources: Mapping[str, intake.Source] | None = None,
 ) -> config.Run:
     """A run with more files: of sources it has, of new ones, or such as its patterns match by now.
 
@@ -117,7 +117,7 @@ def _placed(document: config.Run, listed: pa.Array) -> config.Run:
     return document
 
 
-def _known(old: session.Session, name: str) -> config.Source:
+def _known(old: session.Session, name: str) -> intake.Source:
     sources = old.config.sources
     if name not in sources:
         near = difflib.get_close_matches(name, sources, 1)
@@ -130,7 +130,7 @@ def _known(old: session.Session, name: str) -> config.Source:
     return sources[name]
 
 
-def _longer(source: config.Source, paths: Sequence[str]) -> config.Source:
+def _longer(source: intake.Source, paths: Sequence[str]) -> intake.Source:
     old = [source.path] if isinstance(source.path, str) else source.path
     twice = [path for path in paths if path in old]
     if twice:
@@ -140,7 +140,7 @@ def _longer(source: config.Source, paths: Sequence[str]) -> config.Source:
     return source.model_copy(update={"path": [*old, *paths]})
 
 
-def _joined(old: session.Session, name: str, source: config.Source) -> config.Source:
+def _joined(old: session.Session, name: str, source: intake.Source) -> intake.Source:
     if name in old.config.removed.sources:
         raise errors.ConfigError(
             f"source '{name}' was removed from this run",

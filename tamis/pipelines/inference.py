@@ -12,10 +12,10 @@ from apache_beam.ml.inference import base
 
 from tamis import embedders
 from tamis.pipelines import embed, engine
-from tamis.schemas import config, shards
+from tamis.schemas import intake, shards
 
 
-def transform(write: embed.Write, section: config.Embed) -> beam.PTransform:
+def transform(write: embed.Write, section: intake.Embed) -> beam.PTransform:
     """Spans to the names of the shards embedded."""
     run = base.RunInference(Handler(write, section))
     if section.accelerator:
@@ -26,7 +26,7 @@ def transform(write: embed.Write, section: config.Embed) -> beam.PTransform:
 class Handler(base.ModelHandler[shards.Span, str, embedders.Embedder]):
     """Span to its shards' embedding sidecars; the model is loaded once per process."""
 
-    def __init__(self, write: embed.Write, section: config.Embed) -> None:
+    def __init__(self, write: embed.Write, section: intake.Embed) -> None:
         super().__init__()
         self._write, self._section = write, section
 

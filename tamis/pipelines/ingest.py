@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tamis import errors, isolation, progress, removed, sidecars, sources
 from tamis.pipelines import engine, frozen, retract, session
-from tamis.schemas import columns, config, index, rejected, shards
+from tamis.schemas import columns, config, index, intake, rejected, shards
 
 VERSION = 3
 ORIGIN = "tamis.origin"
@@ -137,7 +137,7 @@ def cut(found: list[shards.File], rows: int) -> list[shards.Shard]:
     return [s for i, file in enumerate(found) for s in sources.shards(file, i, rows)]
 
 
-def declared(name: str, role: shards.Role, source: config.Source) -> sources.Source:
+def declared(name: str, role: shards.Role, source: intake.Source) -> sources.Source:
     """A source of the run file as `sources` knows it."""
     return sources.Source(
         name=name,
@@ -194,7 +194,7 @@ class Write(beam.DoFn):
     """Span to the index and rejected sidecars of its shards."""
 
     def __init__(
-        self, root: str, inputs: str, dimension: int, section: config.Ingest, listed: str
+        self, root: str, inputs: str, dimension: int, section: intake.Ingest, listed: str
     ) -> None:
         self._root, self._inputs, self._list = root, inputs, listed
         self._dimension, self._section = dimension, section
@@ -241,7 +241,7 @@ def among(file: shards.File, listed: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
     return listed if file.role == "supply" else listed[:0]
 
 
-def blocks(span: shards.Span, dimension: int, section: config.Ingest) -> Iterator[sources.Block]:
+def blocks(span: shards.Span, dimension: int, section: intake.Ingest) -> Iterator[sources.Block]:
     """A span's rows with every declared column, and vectors that are given."""
     own = tuple(n for n in span.shards[0].file.columns.named() if n != columns.EMBEDDING)
     return sources.read(

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from tamis import embedders, errors, folds, linalg, sources
 from tamis.pipelines import ingest, measures, session
-from tamis.schemas import columns, config, embeddings, shards
+from tamis.schemas import columns, embeddings, intake, shards
 from tamis.selectors import projektor
 
 
 def placed(
-    run: session.Session, found: measures.Places, shown: Mapping[str, config.Source]
+    run: session.Session, found: measures.Places, shown: Mapping[str, intake.Source]
 ) -> projektor.Geometry:
     """The geometry of a run with further sources in it: over the prototypes it has.
 
@@ -31,7 +31,7 @@ def placed(
 
 
 def _measure(
-    run: session.Session, name: str, source: config.Source, prototypes: projektor.Prototypes
+    run: session.Session, name: str, source: intake.Source, prototypes: projektor.Prototypes
 ) -> projektor.Measure:
     x, width = _vectors(run, name, source), prototypes.x.shape[1]
     if x.shape[1] != width:
@@ -43,7 +43,7 @@ def _measure(
     return projektor.Measure.of(x, prototypes)
 
 
-def _vectors(run: session.Session, name: str, source: config.Source) -> NDArray[np.float32]:
+def _vectors(run: session.Session, name: str, source: intake.Source) -> NDArray[np.float32]:
     """Of at most as many rows as of a source of the run, as its sidecars would hold them."""
     section = run.config.embed
     given = section.backend == "precomputed"
@@ -58,7 +58,7 @@ def _vectors(run: session.Session, name: str, source: config.Source) -> NDArray[
     return linalg.unit(x).astype(section.dtype).astype(np.float32)
 
 
-def _refuse_silent(name: str, source: config.Source, *, given: bool) -> None:
+def _refuse_silent(name: str, source: intake.Source, *, given: bool) -> None:
     if not (source.embedding or source.vectors if given else source.text):
         raise errors.ConfigError(
             f"the sample of {name} names no `{'embedding' if given else 'text'}`",

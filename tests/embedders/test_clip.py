@@ -6,7 +6,7 @@ import pytest
 from examples import pairs
 from tamis import decoding
 from tamis.embedders import sentence_transformers as ours
-from tamis.schemas import config
+from tamis.schemas import intake
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def test_texts_and_images_are_clip_s_own_features(model):
     import torch
     import transformers
 
-    section = config.Embed(backend="sentence-transformers", model=model, of="pair", batch=4)
+    section = intake.Embed(backend="sentence-transformers", model=model, of="pair", batch=4)
     images, texts, _ = zip(*pairs.pictures(10), strict=True)
     embedder = ours.SentenceTransformers(section)
     plain = transformers.CLIPModel.from_pretrained(model).eval()

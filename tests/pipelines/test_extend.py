@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tamis import cli, errors, ledger, seeding, storage
 from tamis.loaders import manifest as loading
 from tamis.pipelines import chain, extend, inspect, retract, select, verify
-from tamis.schemas import config, uids
+from tamis.schemas import config, intake, uids
 from tests.conftest import write_jsonl
 
 STAGES = tuple(chain.STAGES)[:-1]  # what check measures is not part of the promise
@@ -234,7 +234,7 @@ def test_a_removed_row_that_is_smuggled_back_is_found(damaged, listed, kind, col
 
 
 def test_what_is_removed_stays_removed_when_the_run_is_extended(lessened, texts, listed):
-    sources = {"third": config.Source(path=str(texts[0] / "third.jsonl"), **NAMED)}
+    sources = {"third": intake.Source(path=str(texts[0] / "third.jsonl"), **NAMED)}
     asked = extend.more(chain.reading(lessened.root), extend.beside(lessened.root), sources=sources)
     here = chain.run(asked, stages=(*BY_SHARD, "dedup", "pilot"))
     gone = listed[1][1]
@@ -249,7 +249,7 @@ def test_what_is_removed_stays_removed_when_the_run_is_extended(lessened, texts,
         ("far", "by its uid"),
         ("third", "by its uid"),
     }
-    again = {"near": config.Source(path=str(texts[0] / "near.jsonl"), **NAMED)}
+    again = {"near": intake.Source(path=str(texts[0] / "near.jsonl"), **NAMED)}
     with pytest.raises(errors.ConfigError, match="'near' was removed from this run"):
         extend.more(chain.reading(here.root), here.root + "-x", sources=again)
 
@@ -389,7 +389,7 @@ def test_names_that_are_wrong_are_told_with_the_nearest(old, texts, runs, listed
         "nothing is new": {},
         "is in the source already": {"files": {"far": [str(texts[0] / "far.jsonl")]}},
         "source 'far' has label: 'label' in the run, '' here": {
-            "sources": {"far": config.Source(path=file, text="text")}
+            "sources": {"far": intake.Source(path=file, text="text")}
         },
     }
     for said, asked in wrong.items():

@@ -15,7 +15,7 @@ from examples import fashion_mnist, pairs
 from tamis import embedders, linalg, runfile
 from tamis.embedders import pixels
 from tamis.pipelines import chain
-from tamis.schemas import config, embeddings
+from tamis.schemas import embeddings, intake
 from tamis.scorers import image_rules, image_text
 from tests import dirty
 
@@ -107,7 +107,7 @@ def test_scorers_see_the_images_and_both_embeddings(paired):
 
 def test_a_pair_is_both_side_by_side(paired):
     model = embedders.load(
-        config.Embed(backend="sentence-transformers", model=str(paired / "data/clip"), of="pair")
+        intake.Embed(backend="sentence-transformers", model=str(paired / "data/clip"), of="pair")
     )
     rows = list(pairs.pictures(150, seed=1))
     a = linalg.unit(model([image for image, _, _ in rows]))
