@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import json
 import pathlib
 import pkgutil
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import tamis
 from tamis import cli, runfile, scorers
-from tamis.selectors import registry
+from tamis.selectors import laws, pruning, registry
 
 ROOT = pathlib.Path(__file__).parents[1]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(tamis.__path__, "tamis."))
@@ -86,6 +87,32 @@ def test_every_scorer_has_a_row():
         for n in re.findall(r"\w+", row)
     }
     assert set(scorers.SCORERS) - {"combine"} <= named  # of which `tier.by` makes one
+
+
+def test_every_law_has_a_row_and_the_names_that_stay_are_there():
+    named, _ = (ROOT / "docs/laws.md").read_text(encoding="utf-8").split("## What stays")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", named, re.MULTILINE)
+    kinds = [getattr(laws, name) for name in laws.__all__ if hasattr(laws, name)]
+    whole = {kind.__name__ for kind in kinds if hasattr(kind, "predict")} - {"Law"}
+    assert sorted(name for name, _ in rows) == sorted(whole)
+    for name, column in rows:
+        (call,) = re.findall(r"^`([a-z, ]+)`", column) or ["weights, samples, supply"]
+        if name != "MixtureRegression":
+            asked = list(inspect.signature(getattr(laws, name).predict).parameters)[1:]
+            assert call.split(", ") == asked
+    for name, argument in re.findall(r"`(\w+)\.perceptron_error\((.*?)\)`", named):
+        assert name == "pruning"
+        asked = inspect.signature(pruning.perceptron_error).parameters
+        assert [a.partition("=")[0] for a in argument.split(", ")] == list(asked)
+
+
+def test_the_snippet_of_the_laws_runs():
+    (snippet,) = blocks("docs/laws.md", "python")
+    known = {}
+    exec(snippet, known)
+    assert {"SignalNoise", "RepetitionUtility"} <= set(
+        known["laws"].compare(known["runs"])["law"].to_pylist()
+    )
 
 
 @pytest.mark.parametrize("page", ["docs/scorers.md", "docs/selectors.md"])
