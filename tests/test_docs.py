@@ -1,8 +1,10 @@
 """What the documents say is true: snippets run, commands exist, files and figures are there."""
 
+import contextlib
 import doctest
 import importlib
 import inspect
+import io
 import json
 import pathlib
 import pkgutil
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 import tamis
 from tamis import cli, runfile, scorers
+from tamis.loaders import exports
 from tamis.selectors import laws, pruning, registry
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -67,6 +70,26 @@ def test_every_name_the_readme_imports_is_there():
         for line in snippet.splitlines():
             if line.startswith(("from tamis", "import tamis")):
                 exec(line, {})
+
+
+def test_the_snippets_on_loading_run(finished):
+    names = {"MANIFEST": str(finished / "manifest" / "samples-400")}
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        for snippet in blocks("docs/loading.md", "python"):
+            exec(snippet, names)
+    first, second = said.getvalue().splitlines()
+    keys = ["id", "label", "repeats", "source", "stratum", "text", "tier", "uid", "weight"]
+    assert first == str(keys)
+    assert second == "101 150 149"
+
+
+def test_every_command_on_loading_exists():
+    (commands,) = blocks("docs/loading.md", "sh")
+    kinds = re.findall(r"--to (\w+)", commands)
+    assert sorted(kinds) == sorted(exports.KINDS)
+    for command in ("export", "import", "verify"):
+        assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
 
 
 def test_every_selector_has_a_row():
@@ -160,7 +183,14 @@ def test_the_page_on_extending_is_true(finished, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/cluster.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/cluster.md",
+        "docs/loading.md",
+    ],
 )
 def test_files_that_documents_name_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
@@ -24,6 +25,8 @@ class _Worker(Generic[T]):
         self._values, self._stopped = values, threading.Event()
         self._thread = threading.Thread(target=self._work, name="tamis-ahead", daemon=True)
         self._thread.start()
+        # Also when the interpreter ends: a thread inside arrow would abort it.
+        self.stop = weakref.finalize(self, _Worker._halt, self)
 
     def _work(self) -> None:
         end = None
@@ -44,7 +47,7 @@ class _Worker(Generic[T]):
                 continue
         return None
 
-    def stop(self) -> None:
+    def _halt(self) -> None:
         self._stopped.set()
         with contextlib.suppress(queue.Empty):  # room for what is being put
             self.ready.get_nowait()

@@ -220,6 +220,8 @@ class Stream:
                 )
         self.set_epoch(state["epoch"])
         self._stand([shares.Deal(*deal) for deal in state["history"]])
+        if self._deal.ranks != self._world:
+            self.deal(1, 1)
 
     def _what(self) -> dict[str, Any]:
         """What the order is a function of, but for the epoch."""

@@ -1,11 +1,12 @@
 """Write a manifest's documents beside its parts: `manifest.json` and `croissant.json`."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 
 import numpy as np
 
-from tamis import __version__, errors, seeding, sidecars, storage
+from tamis import __version__, errors, finding, seeding, sidecars, storage
 from tamis.loaders.exports import croissant
 from tamis.schemas import manifest, shards
 
@@ -42,7 +43,7 @@ def write(folder: str, cut: list[shards.Shard], files: dict[str, dict], facts: d
             why="two rows share uid and shard, or the supply has changed",
             remedy="please file an issue with the run's run.json",
         )
-    used = {p["shard"]["file"][key] for p in parts for key in ("path", "vectors")}
+    used = {path for p in parts for path, _ in _paths(shards.parse(p["shard"]).file)}
     document = {
         "tamis": __version__,
         "rows": sum(p["rows"] for p in parts),
@@ -61,9 +62,30 @@ def inputs(cut: Iterable[shards.Shard]) -> dict[str, dict]:
     """Path to what a manifest says of an input file: each is read once, for its SHA-256."""
     found: dict[str, dict] = {}
     for file in {shard.file: None for shard in cut}:
-        for path, kind in ((file.path, file.format), (file.vectors, "npy")):
-            if path and path not in found:
-                size, sha256 = storage.size(path), storage.sha256(path)
+        for path, kind in _paths(file):
+            if path not in found:
                 named = {"source": file.source, "path": path, "format": kind}
-                found[path] = {**named, "size": size, "sha256": sha256}
+                size = file.size if kind == "images" else storage.size(path)
+                found[path] = {**named, "size": size, "sha256": sha256(path)}
     return found
+
+
+def _paths(file: shards.File) -> list[tuple[str, str]]:
+    """What a file's rows are read from, and its format; an array of an archive is the archive."""
+    both = ((file.path, file.format), (file.vectors.partition("#")[0], "npy"))
+    return [(path, kind) for path, kind in both if path]
+
+
+def sha256(path: str) -> str:
+    """Of a file; of a folder, that of a list with the SHA-256 and the name of each file in it.
+
+    The list is what `sha256sum` prints of the names below the folder, sorted.
+    """
+    if not storage.is_folder(path):
+        return storage.sha256(path)
+    hasher = hashlib.sha256()
+    for entry in finding.entries(path):
+        if not entry.link:  # which is a bad row, and may lead out of the folder
+            name = entry.url.removeprefix(path.rstrip("/") + "/")
+            hasher.update(f"{storage.sha256(entry.url)}  {name}\n".encode())
+    return hasher.hexdigest()

@@ -1,7 +1,6 @@
 """A manifest of known repeats over four sources of four formats."""
 
 import gzip
-import hashlib
 import itertools
 import json
 import pathlib
@@ -10,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import tamis
-from tamis import seeding, sidecars, sources
+from tamis import sidecars, sources
 from tamis.loaders import manifest as manifests
+from tamis.loaders import writing
 from tamis.schemas import manifest, shards
 
 REPEATS = {"table": (1,), "lines": (1, 2), "cells": (5,), "packed": (2, 3, 1)}
@@ -71,33 +70,16 @@ def make(folder, rows, repeats=REPEATS, shard_rows=10):
 
 def write(folder, declared, repeats, shard_rows):
     """A manifest of sources; `repeats` is what each source's rows have in turn."""
-    where, parts = pathlib.Path(folder) / "manifest", []
+    where, samples = str(pathlib.Path(folder) / "manifest"), 0
     files = [f for s in declared for f in sources.expand(s)]
     cut = [s for i, f in enumerate(files) for s in sources.shards(f, i, shard_rows)]
     for shard in cut:
         table = _part(shard, repeats[shard.source])
-        sidecars.commit(str(where), "", shard.name, table, sidecars.Stamp("", ""))
-        digest = seeding.digest((where / f"{shard.name}.parquet").read_bytes()).hex()
-        named = {"file": f"{shard.name}.parquet", "rows": table.num_rows}
-        parts.append({**named, "digest": digest, "shard": shards.document(shard)})
-    digest = seeding.digest(json.dumps(parts)).hex()
-    rows = [manifests.rows(str(where), p) for p in manifests.parts({"parts": parts})]
-    document = {
-        "tamis": tamis.__version__,
-        "kind": "manifest",
-        "samples": sum(sum(t["repeats"].to_pylist()) for t in rows),
-        "rows": sum(t.num_rows for t in rows),
-        "digest": digest,
-        "parts": parts,
-        "files": [
-            {"source": f.source, "path": f.path, "format": f.format, "size": f.size}
-            | {"sha256": hashlib.sha256(pathlib.Path(f.path).read_bytes()).hexdigest()}
-            for f in files
-        ],
-        "inputs": "0" * 32,
-    }
-    (where / "manifest.json").write_text(json.dumps(document))
-    return str(where)
+        samples += sum(table["repeats"].to_pylist())
+        sidecars.commit(where, "", shard.name, table, sidecars.Stamp("", ""))
+    facts = {"kind": "manifest", "samples": samples, "inputs": "0" * 32}
+    writing.write(where, cut, writing.inputs(cut), facts)
+    return where
 
 
 def listed(folder):

@@ -1,6 +1,7 @@
 """Each export is read back by its own library: same rows, same repeats."""
 
 import collections
+import hashlib
 import json
 import pathlib
 import uuid
@@ -9,10 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from PIL import Image
 
 import tamis
 from tamis import errors
-from tamis.loaders import exports, manifest
+from tamis.loaders import exports, manifest, writing
 from tamis.loaders.exports import croissant, datacomp, hf
 from tamis.schemas import uids
 from tests.loaders import listing
@@ -101,6 +103,50 @@ def test_mosaic(folder, rows, tmp_path):
     samples = list(found)
     assert collections.Counter(s["uid"] for s in samples) == listing.listed(folder)
     same(samples, rows)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A manifest of six images in a folder, each twice."""
+    for i in range(6):
+        path = tmp_path / "in" / f"class{i % 2}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (40 * i, 0, 0)).save(path)
+    columns = listing.shards.Columns(label="folder", id="path", image="image")
+    source = listing.sources.Source("in", "supply", (str(tmp_path / "in"),), columns, "images")
+    return listing.write(tmp_path, [source], {"in": (2,)}, 4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_images_are_their_files_byte_for_byte(pictures, tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    from tamis.loaders.exports import webdataset as ours
+
+    root = tmp_path / "in"
+    loaded = list(tamis.load(pictures))
+    assert len(loaded) == 12
+    assert all(s["image"] == (root / s["id"]).read_bytes() for s in loaded)
+    exports.export(pictures, "webdataset", str(tmp_path / "tars"))
+    stream = webdataset.WebDataset(ours.urls(str(tmp_path / "tars")), shardshuffle=False)
+    found = [(json.loads(s["json"])["id"], s["png"]) for s in stream]
+    assert sorted(found) == sorted((s["id"], s["image"]) for s in loaded)
+    exports.export(pictures, "parquet", str(tmp_path / "rows"))
+    table = pq.read_table(tmp_path / "rows" / "train-00000.parquet")
+    images = dict(zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True))
+    assert images == {s["id"]: s["image"] for s in loaded}
+
+
+def test_a_folder_s_digest_is_that_of_its_list(pictures, tmp_path):
+    root = tmp_path / "in"
+    names = sorted(str(p.relative_to(root)) for p in root.rglob("*.png"))
+    lines = [f"{hashlib.sha256((root / n).read_bytes()).hexdigest()}  {n}\n" for n in names]
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert manifest.document(pictures)["files"][0]["sha256"] == expected
+    changed = root / "class0" / "2.png"
+    Image.new("RGB", (4, 4), (0, 0, 7)).save(changed)
+    assert writing.sha256(str(root)) != expected
+    with pytest.raises(errors.ManifestError, match="it has changed since"):
+        list(tamis.load(pictures))
 
 
 def test_datacomp(folder, tmp_path):

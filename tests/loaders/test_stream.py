@@ -92,7 +92,9 @@ def test_another_world_size_in_the_middle_sees_the_rest(tiny, before, after):
     for stream in resumed:
         stream.load_state_dict(json.loads(state))
         assert stream.position == min(before * step, sum(expected.values()))
+    sizes = [len(s) for s in resumed]
     rest = [uids(s) for s in resumed]
+    assert sizes == [len(r) for r in rest]
     assert collections.Counter(itertools.chain(*seen, *rest)) == expected
 
 
@@ -271,3 +273,11 @@ def test_training_needs_neither_beam_nor_torch_and_importing_tamis_nothing():
     code += "sys.exit(sorted({'apache_beam', 'torch'} & set(sys.modules)) or 0)"
     ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_a_program_that_ends_in_the_middle_ends_well(small):
+    """The thread that reads ahead is inside arrow then."""
+    code = f"import tamis; stream = tamis.load({small!r}, buffer=8); next(stream)"
+    for _ in range(3):
+        ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+        assert (ran.returncode, ran.stderr) == (0, b"")

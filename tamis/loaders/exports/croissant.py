@@ -21,6 +21,7 @@ _ENCODINGS = {
     "parquet": "application/x-parquet",
     "jsonl": "application/jsonl",
     "csv": "text/csv",
+    "webdataset": "application/x-tar",
 }
 _CR = """arrayShape citeAs column containedIn equivalentProperty extract field fileProperty
 fileObject fileSet format includes isArray isLiveDataset jsonPath key md5 parentField path recordSet
@@ -89,7 +90,8 @@ def _input(number: int, file: dict) -> dict:
         "@type": "cr:FileObject",
         "@id": f"input-{number}",
         "name": f"input-{number}",
-        "description": f"Of source {file['source']}.",
+        "description": f"Of source {file['source']}."
+        + (" SHA-256 of what sha256sum lists of the folder." if file["format"] == "images" else ""),
         "contentUrl": file["path"],
         "contentSize": f"{file['size']} B",
         "encodingFormat": _ENCODINGS.get(file["format"], "application/octet-stream"),

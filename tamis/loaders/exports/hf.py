@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from tamis import storage
@@ -41,11 +42,10 @@ number of samples; `tier` is its quality, 0 the best. The manifest is `{document
 
 
 def _features(folder: str) -> list[dict]:
-    kinds = {"large_string": "large_string", "string": "string", "int8": "int8", "int32": "int32"}
     found: list[dict] = []
     for field in parquet.schema_of(folder):
-        if str(field.type) in kinds:
-            found.append({"name": field.name, "dtype": kinds[str(field.type)]})
+        if not pa.types.is_nested(field.type):
+            found.append({"name": field.name, "dtype": str(field.type)})
         else:
             size = getattr(field.type, "list_size", None)
             length = {} if size is None else {"length": size}

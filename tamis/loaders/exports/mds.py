@@ -8,7 +8,12 @@ from tamis import finding, storage
 from tamis.loaders import reading, samples
 from tamis.schemas import columns
 
-_KINDS = {"tier": "int", "repeats": "int", columns.EMBEDDING: "ndarray:float32"}
+_KINDS = {
+    columns.IMAGE: "bytes",
+    "tier": "int",
+    "repeats": "int",
+    columns.EMBEDDING: "ndarray:float32",
+}
 _FOLDER = re.compile(r"repeats-(\d+)/index\.json$")
 
 

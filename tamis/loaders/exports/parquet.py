@@ -50,6 +50,7 @@ def schema_of(folder: str) -> pa.Schema:
     """Columns of all sources; those that some source has not may be null."""
     files = {part.shard.file for part in manifest.parts(manifest.document(folder))}
     kinds = {columns.TEXT: pa.large_string(), columns.LABEL: pa.string(), columns.ID: pa.string()}
+    kinds |= {columns.IMAGE: pa.large_binary()}
     fields = [("uid", pa.string()), ("source", pa.string()), ("stratum", pa.string())]
     fields += [("tier", pa.int8()), ("repeats", pa.int32())]
     for name, kind in kinds.items():

@@ -42,11 +42,21 @@ def _writer(kind: Any, out: str, times: int) -> Any:  # noqa: ANN401 - of webdat
 def _members(sample: dict[str, Any]) -> dict[str, Any]:
     beside = {name: sample[name] for name in _BESIDE if sample.get(name) is not None}
     found = {"__key__": sample["uid"], "json": json.dumps(beside, ensure_ascii=False).encode()}
+    if columns.IMAGE in sample:
+        found[_extension(sample[columns.IMAGE])] = sample[columns.IMAGE]
     if columns.TEXT in sample:
         found["txt"] = sample[columns.TEXT].encode()
     if columns.EMBEDDING in sample:
         found["npy"] = sample[columns.EMBEDDING]
     return found
+
+
+_MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
+
+
+def _extension(image: bytes) -> str:
+    """By what an image is, whatever its file was called."""
+    return next((kind for magic, kind in _MAGIC.items() if image.startswith(magic)), "img")
 
 
 def _list(out: str, writers: dict[int, Any]) -> None:
