@@ -1,6 +1,7 @@
 """Files by pattern, and what to say of one that is not there."""
 
 import difflib
+import hashlib
 import pathlib
 from typing import NamedTuple
 
@@ -98,3 +99,20 @@ def entries(url: str) -> list[Entry]:
 
 def _hidden(path: str) -> bool:
     return any(part.startswith((".", "_")) for part in path.split("/"))
+
+
+def sha256(url: str) -> str:
+    """SHA-256 of a file, hex; of a folder, of its files' paths and SHA-256, in their order."""
+    if not storage.is_folder(url):
+        return storage.sha256(url)
+    hasher = hashlib.sha256()
+    for entry in entries(url):
+        below = entry.url[len(url.rstrip("/")) + 1 :]
+        digest = "link" if entry.link else storage.sha256(entry.url)
+        hasher.update(f"{digest}  {below}\n".encode())
+    return hasher.hexdigest()
+
+
+def size(url: str) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(e.size for e in entries(url)) if storage.is_folder(url) else storage.size(url)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tamis import __version__, errors, seeding, sidecars, storage
+from tamis import __version__, errors, finding, seeding, sidecars, storage
 from tamis.loaders.exports import croissant
 from tamis.schemas import manifest, shards
 
@@ -42,7 +42,7 @@ def write(folder: str, cut: list[shards.Shard], files: dict[str, dict], facts: d
             why="two rows share uid and shard, or the supply has changed",
             remedy="please file an issue with the run's run.json",
         )
-    used = {p["shard"]["file"][key] for p in parts for key in ("path", "vectors")}
+    used = {_place(p["shard"]["file"][key]) for p in parts for key in ("path", "vectors")}
     document = {
         "tamis": __version__,
         "rows": sum(p["rows"] for p in parts),
@@ -57,13 +57,18 @@ def write(folder: str, cut: list[shards.Shard], files: dict[str, dict], facts: d
     return {name: document[name] for name in ("samples", "rows", "digest")}
 
 
+def _place(path: str) -> str:
+    """The file, of a file or of arrays in one (`FILE.npz#name`)."""
+    return path.partition("#")[0]
+
+
 def inputs(cut: Iterable[shards.Shard]) -> dict[str, dict]:
     """Path to what a manifest says of an input file: each is read once, for its SHA-256."""
     found: dict[str, dict] = {}
     for file in {shard.file: None for shard in cut}:
-        for path, kind in ((file.path, file.format), (file.vectors, "npy")):
+        for path, kind in ((file.path, file.format), (_place(file.vectors), "npy")):
             if path and path not in found:
-                size, sha256 = storage.size(path), storage.sha256(path)
+                size, sha256 = finding.size(path), finding.sha256(path)
                 named = {"source": file.source, "path": path, "format": kind}
                 found[path] = {**named, "size": size, "sha256": sha256}
     return found

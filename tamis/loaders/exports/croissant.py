@@ -21,6 +21,7 @@ _ENCODINGS = {
     "parquet": "application/x-parquet",
     "jsonl": "application/jsonl",
     "csv": "text/csv",
+    "webdataset": "application/x-tar",
 }
 _CR = """arrayShape citeAs column containedIn equivalentProperty extract field fileProperty
 fileObject fileSet format includes isArray isLiveDataset jsonPath key md5 parentField path recordSet
