@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import regret
 from tamis import demo, errors, runfile
 from tamis.pilots import design, linear_probe, optimal
-from tamis.pipelines import chain, pilot, strata
+from tamis.pipelines import chain, strata, trainers
 from tamis.schemas import measurements
 from tamis.selectors import allocation
 
@@ -44,7 +44,7 @@ def designed(kind, material, budgets, chance, price):
 
 def planned(kind, material, cells, budgets, price, repeat):
     """Choice and prediction by budget."""
-    chance = pilot.chance(material.target[1])
+    chance = trainers.guessing(material.target[1])
     runs = designed(kind, material, budgets, chance, price)
     options = {**material.options, "seed": 100 + repeat}
     found = linear_probe.measure(runs, material.pools, material.train, material.target, **options)

@@ -1,6 +1,7 @@
 """Files by pattern, and what to say of one that is not there."""
 
 import difflib
+import hashlib
 import pathlib
 from typing import NamedTuple
 
@@ -98,3 +99,18 @@ def entries(url: str) -> list[Entry]:
 
 def _hidden(path: str) -> bool:
     return any(part.startswith((".", "_")) for part in path.split("/"))
+
+
+def sha256(url: str) -> str:
+    """SHA-256 of a file; of a folder, that of a list with the SHA-256 and name of each file in it.
+
+    The list is what `sha256sum` prints of the names below the folder, sorted.
+    """
+    if not storage.is_folder(url):
+        return storage.sha256(url)
+    hasher = hashlib.sha256()
+    for entry in entries(url):
+        if not entry.link:  # which is a bad row, and may lead out of the folder
+            name = entry.url.removeprefix(url.rstrip("/") + "/")
+            hasher.update(f"{storage.sha256(entry.url)}  {name}\n".encode())
+    return hasher.hexdigest()

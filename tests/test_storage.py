@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import pathlib
 import threading
@@ -170,3 +171,15 @@ def test_a_missing_driver_names_the_install_line(url, message, monkeypatch):
 )
 def test_join(parts, joined):
     assert storage.join(*parts) == joined
+
+
+def test_the_digest_of_a_folder_is_that_of_its_files_and_their_names(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"1")
+    (tmp_path / "y.png").write_bytes(b"22")
+    listed = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+        for name, data in (("a/x.png", b"1"), ("y.png", b"22"))
+    )
+    assert finding.sha256(str(tmp_path)) == hashlib.sha256(listed.encode()).hexdigest()
+    assert finding.sha256(str(tmp_path / "y.png")) == hashlib.sha256(b"22").hexdigest()

@@ -8,8 +8,7 @@ described by
   normalised by L2-Hys (clipped at 0.2); each cell keeps the mean of its normalised copies;
 - its colours: 4 x 4 means of red, green and blue, from mid-grey.
 
-The two halves have the same weight. 624 dimensions. On Fashion-MNIST a linear probe on 60,000 of
-them is better than on raw pixels; see docs/images.md.
+The two halves have the same weight. 624 dimensions.
 
 A row's bytes do not depend on its batch: everything is elementwise but sums of fixed length.
 """

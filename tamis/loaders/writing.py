@@ -1,6 +1,5 @@
 """Write a manifest's documents beside its parts: `manifest.json` and `croissant.json`."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 
@@ -66,7 +65,7 @@ def inputs(cut: Iterable[shards.Shard]) -> dict[str, dict]:
             if path not in found:
                 named = {"source": file.source, "path": path, "format": kind}
                 size = file.size if kind == "images" else storage.size(path)
-                found[path] = {**named, "size": size, "sha256": sha256(path)}
+                found[path] = {**named, "size": size, "sha256": finding.sha256(path)}
     return found
 
 
@@ -74,18 +73,3 @@ def _paths(file: shards.File) -> list[tuple[str, str]]:
     """What a file's rows are read from, and its format; an array of an archive is the archive."""
     both = ((file.path, file.format), (file.vectors.partition("#")[0], "npy"))
     return [(path, kind) for path, kind in both if path]
-
-
-def sha256(path: str) -> str:
-    """Of a file; of a folder, that of a list with the SHA-256 and the name of each file in it.
-
-    The list is what `sha256sum` prints of the names below the folder, sorted.
-    """
-    if not storage.is_folder(path):
-        return storage.sha256(path)
-    hasher = hashlib.sha256()
-    for entry in finding.entries(path):
-        if not entry.link:  # which is a bad row, and may lead out of the folder
-            name = entry.url.removeprefix(path.rstrip("/") + "/")
-            hasher.update(f"{storage.sha256(entry.url)}  {name}\n".encode())
-    return hasher.hexdigest()

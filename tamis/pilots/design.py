@@ -78,6 +78,7 @@ def runs(
     *,
     max_fraction: float = MAX_FRACTION,
     max_cost: int = MAX_COST,
+    most_seeds: int = SEEDS[1],
 ) -> list[Run]:
     """The pilots of a plan.
 
@@ -92,6 +93,7 @@ def runs(
       max_fraction: Of a budget its pilots may use.
       max_cost: Samples trained by all pilots together. Where the shortest allowed design costs
         more, pilots are made shorter.
+      most_seeds: Replicates of a cell at most.
 
     Returns:
       Runs, shortest first.
@@ -106,7 +108,9 @@ def runs(
     found = []
     for n in lengths:
         alike = cells(supply, n, max_fraction=max_fraction)
-        seeds = int(np.clip(max_cost // (len(lengths) * n * len(alike)), *SEEDS))
+        seeds = int(
+            np.clip(max_cost // (len(lengths) * n * len(alike)), *SEEDS).clip(1, most_seeds)
+        )
         found += [dataclasses.replace(run, seed=s) for run in alike for s in range(seeds)]
     return found
 

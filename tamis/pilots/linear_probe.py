@@ -12,19 +12,21 @@ Runs are one stacked array, so Python pays for a step once and not once per run.
 own slice of every product: what it learns does not depend on which runs it shares a chunk with.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tamis import seeding
-from tamis.pilots import design
+from tamis.pilots import design, protocol
 from tamis.selectors import quotas
 
 LEARNING_RATE = 4.0  # of unit-norm rows; on the demo, errors are about the same from 3 to 10
 BATCH = 8
 CHUNK_BYTES = 64 << 20  # orders of the runs trained together
 CACHE_BYTES = 512 << 20  # rows held as float32 while their runs train
+_SEEN_TOGETHER = 16 << 20  # samples of the runs trained at once
 
 
 def order(rows: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -260,6 +262,44 @@ def chunks(runs: Sequence[design.Run]) -> Iterator[list[int]]:
         size = max(1, min(256, CHUNK_BYTES // (8 * samples)))
         for start in range(0, len(members), size):
             yield members[start : start + size]
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """Share of the target that a trained probe gets wrong.
+
+    Attributes:
+      classes: How many there are.
+      learning_rate: Of `train`.
+      batch: Of `train`.
+    """
+
+    classes: int
+    learning_rate: float = LEARNING_RATE
+    batch: int = BATCH
+
+    def errors(
+        self,
+        rows: protocol.Rows,
+        orders: NDArray[np.int64],
+        targets: Sequence[protocol.Rows],
+        *,
+        seeds: Sequence[int],
+    ) -> NDArray[np.float64]:
+        """Shape (targets, runs); as many runs at once as see `_SEEN_TOGETHER` samples."""
+        together = max(1, _SEEN_TOGETHER // orders.shape[1])
+        found = []
+        for start in range(0, len(orders), together):
+            part = orders[start : start + together]
+            learned = train(
+                *rows,
+                part,
+                classes=self.classes,
+                learning_rate=self.learning_rate,
+                batch=self.batch,
+            )
+            found.append(np.stack([error(learned, *target) for target in targets]))
+        return np.concatenate(found, axis=1)
 
 
 def _compact(

@@ -1,16 +1,20 @@
 """Check: train on the manifests at the full budget, and hold the prediction against it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from tamis import artifacts, errors, progress, seeding, storage
-from tamis.pilots import linear_probe
-from tamis.pipelines import guard, pilot, plan, pool, select, session, strata
+from tamis.pilots import linear_probe, protocol
+from tamis.pipelines import guard, plan, pool, select, session, strata, trainers
 from tamis.schemas import check as schema
+from tamis.schemas import manifest
 
-VERSION = 1
+VERSION = 2
 NAME = "check"
-_SEEN_TOGETHER = 16 << 20  # samples of the runs trained at once
+_SURE = 0.95
 
 
 def check(run: session.Session) -> None:
@@ -40,22 +44,27 @@ def url(run: session.Session) -> str:
 
 
 def _check(run: session.Session, outcome: progress.Outcome) -> dict:
-    made, cells, names = plan.read(run), strata.find(run), pool.classes(run)
-    targets = [pool.target(run, names, half) for half in guard.halves(run)]
-    keys = [(kind, b.samples) for b in made.budgets for kind in select.KINDS]
+    made, cells = plan.read(run), strata.find(run)
+    kind = trainers.kind(run, cells)
+    targets = [trainers.target(run, kind, half) for half in guard.halves(run)]
+    # An answer of the guard is spent for good: the published rule is not worth one.
+    kinds = tuple(k for k in select.KINDS if not (run.config.check.guard and k == select.TOP))
+    keys = [(k, b.samples) for b in made.budgets for k in kinds]
     listed = pool.Listed(tuple(select.folder(run.root, *key) for key in keys))
-    rows = pool.gather(run, NAME, listed, cells, names)
+    rows = pool.gather(run, NAME, listed, cells, kind.names, content=kind.content)
+    trainers.prepare(run, cells)
     measured = [
-        _errors(run, key, rows.times[:, j], rows, targets, len(names)) for j, key in enumerate(keys)
+        _errors(run, key, rows.times[:, j], rows, targets, kind.trainer)
+        for j, key in enumerate(keys)
     ]
     told = dict(zip(keys, _told(run, measured), strict=True))
     found = [
-        _row(b.samples, b.predicted_error, b.interval, [told[k, b.samples] for k in select.KINDS])
+        _row(b.samples, b.predicted_error, b.interval, {k: told[k, b.samples] for k in kinds})
         for b in made.budgets
     ]
     storage.remove_tree(run.scratch())
     document = schema.Check(
-        seeds=run.config.check.seeds, chance=pilot.chance(targets[0][1]), budgets=found
+        seeds=run.config.check.seeds, chance=trainers.chance(kind, targets[0][1]), budgets=found
     )
     storage.write_atomic(url(run), (document.model_dump_json(indent=1) + "\n").encode())
     worst = max(abs(f.predicted_error - f.chosen.error) for f in found)
@@ -83,51 +92,57 @@ def _errors(
     key: tuple[str, int],
     times: NDArray[np.int64],
     rows: pool.Pool,
-    targets: list[tuple[NDArray, NDArray[np.int64]]],
-    classes: int,
+    targets: list[protocol.Rows],
+    trainer: protocol.Trainer,
 ) -> NDArray[np.float64]:
     """Errors on each target of one training per seed, on the manifest of (kind, samples).
 
     Shape (targets, seeds).
     """
     at = np.flatnonzero(times)
+    seeds = range(run.config.check.seeds)
     orders = [
         linear_probe.repeated(
             at, times[at], rows.stratum[at], seeding.generator(run.seed, NAME, *key, seed)
         )
-        for seed in range(run.config.check.seeds)
+        for seed in seeds
     ]
-    together = max(1, _SEEN_TOGETHER // key[1])
-    found = []
-    for start in range(0, len(orders), together):
-        learned = linear_probe.train(
-            rows.x,
-            rows.labels,
-            np.stack(orders[start : start + together]),
-            classes=classes,
-            learning_rate=run.config.pilot.learning_rate,
-            batch=run.config.pilot.batch,
-        )
-        found.append(np.stack([linear_probe.error(learned, *target) for target in targets]))
-    return np.concatenate(found, axis=1)
+    return trainer.errors((rows.x, rows.labels), np.stack(orders), targets, seeds=seeds)
 
 
 def _row(
     samples: int,
     predicted: float,
     interval: tuple[float, float],
-    measured: list[schema.Measured],
+    measured: dict[str, schema.Measured],
 ) -> schema.Budget:
-    chosen, random, everything = measured
+    others = {kind: found for kind, found in measured.items() if kind != manifest.FOLDER}
+    chosen, random = measured[manifest.FOLDER], measured[manifest.RANDOM]
     return schema.Budget(
         samples=samples,
         predicted_error=predicted,
         interval=interval,
         chosen=chosen,
         random=random,
-        everything=everything,
+        everything=measured[select.EVERYTHING],
+        top=measured.get(select.TOP),
+        gains={kind: gain(found.errors, chosen.errors) for kind, found in others.items()},
         gain=random.error - chosen.error,
     )
+
+
+def gain(others: Sequence[float], chosen: Sequence[float]) -> schema.Gain:
+    """Of trainings of the same seeds: the mean difference and its paired interval.
+
+    Raises:
+      ValueError: there are not as many of each.
+    """
+    difference = np.subtract(others, chosen)
+    mean, n = float(difference.mean()), len(difference)
+    if n < 2:
+        return schema.Gain(mean=mean, interval=None)
+    reach = float(stats.t.ppf((1 + _SURE) / 2, n - 1) * difference.std(ddof=1) / np.sqrt(n))
+    return schema.Gain(mean=mean, interval=(mean - reach, mean + reach))
 
 
 def _measured(found: NDArray[np.float64]) -> schema.Measured:

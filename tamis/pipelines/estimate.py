@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tamis import clusters, errors, sketch, sources, storage
 from tamis.embedders import pixels
-from tamis.pilots import design
 from tamis.pipelines import ingest, near
 from tamis.schemas import config, shards
 from tamis.selectors import costs
@@ -169,7 +168,7 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
     cores = min(document.runner.workers, os.cpu_count() or 1)
     total, supply = sum(rows.values()), sum(n for name, n in rows.items() if name != "target")
     lengths = _lengths(document, supply)
-    pilots = document.pilot.budget or design.MAX_COST
+    pilots = document.pilot.cost
     sought = {"near": document.dedup.threshold, "minhash": document.dedup.minhash}
     near_copies = sum(supply / _RATES[how] for how, least in sought.items() if least is not None)
     rates = {
@@ -182,7 +181,7 @@ def _time(document: config.Run, rows: dict[str, int]) -> dict[str, float]:
         "pilot": 0.0 if document.plan.measurements else pilots / _SAMPLES_PER_SECOND,
         "plan": 5.0,
         "select": supply * len(document.plan.budgets) / _RATES["select"],
-        "check": 3 * document.check.seeds * sum(lengths) / _SAMPLES_PER_SECOND,
+        "check": 4 * document.check.seeds * sum(lengths) / _SAMPLES_PER_SECOND,
     }
     return {stage: _SECONDS_PER_STAGE + seconds / cores for stage, seconds in rates.items()}
 

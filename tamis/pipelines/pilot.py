@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import artifacts, progress, sidecars, storage
-from tamis.pilots import design, linear_probe, optimal
-from tamis.pipelines import engine, guard, pool, rank, session, strata
+from tamis.pilots import design, linear_probe, optimal, protocol
+from tamis.pipelines import engine, guard, pool, rank, session, strata, trainers
 from tamis.schemas import measurements, planning
 from tamis.selectors import costs
 
@@ -64,19 +64,21 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
         storage.write_atomic(url(run), sidecars.encode(found, {}))
         outcome.note = "those of the frozen run"
         return {"trainings": len(found), "taken": True, **_kept(recipe)}
-    names = pool.classes(run)
+    kind = trainers.kind(run, cells)
     section = run.config.pilot
-    target = pool.target(run, names, guard.halves(run)[0])
-    runs = _designed(section, cells, _lengths(run, cells), chance(target[1]))
+    target = trainers.target(run, kind, guard.halves(run)[0])
+    level = trainers.chance(kind, target[1])
+    runs = _designed(section, cells, _lengths(run, cells), level)
     most = max(r.samples for r in runs)
     order = rank.Order(cells, run.seed, ("pilot",))
     counts = np.minimum(cells.supply, most).astype(np.int64)[:, None]
     chosen = rank.cut(run, "pilot-rows", order, counts, run.cut("supply"))
-    rows = pool.gather(run, NAME, pool.First(chosen), cells, names)
+    rows = pool.gather(run, NAME, pool.First(chosen), cells, kind.names, content=kind.content)
     pools = [np.flatnonzero(rows.stratum == i) for i in range(len(cells.cells))]
     outcome.total, outcome.unit = len(runs), "trainings"
     outcome.count = lambda: _trained(run, runs)
-    found = _train(run, rows, target, runs, pools, len(names))
+    trainers.prepare(run, cells)
+    found = _train(run, rows, target, runs, pools, kind.trainer)
     table = measurements.table(
         cells.names,
         samples=[r.samples for r in runs],
@@ -84,7 +86,7 @@ def _measure(run: session.Session, outcome: progress.Outcome) -> dict:
         weights=[r.weights for r in runs],
         supply=[r.supply for r in runs],
         seeds=[r.seed for r in runs],
-        chance=chance(target[1]),
+        chance=level,
     )
     storage.write_atomic(url(run), sidecars.encode(table, {}))
     storage.remove_tree(run.scratch())
@@ -115,12 +117,10 @@ def _taken(run: session.Session, recipe: str, names: Sequence[str]) -> pa.Table 
 def _designed(
     section: planning.Pilot, cells: strata.Strata, budgets: list[int], level: float
 ) -> list[design.Run]:
-    limits = {"max_cost": section.budget} if section.budget else {}
+    limits = {"max_cost": section.cost, "max_fraction": section.max_fraction}
     if section.design == "optimal":
-        return optimal.planned(
-            cells.supply, budgets, level, max_fraction=section.max_fraction, **limits
-        )
-    return design.runs(cells.supply, budgets, max_fraction=section.max_fraction, **limits)
+        return optimal.planned(cells.supply, budgets, level, **limits)  # type: ignore[arg-type]
+    return design.runs(cells.supply, budgets, most_seeds=section.most_seeds, **limits)  # type: ignore[arg-type]
 
 
 def _lengths(run: session.Session, cells: strata.Strata) -> list[int]:
@@ -130,18 +130,13 @@ def _lengths(run: session.Session, cells: strata.Strata) -> list[int]:
     return [found.samples(b) for b in plan.budgets]
 
 
-def chance(labels: NDArray[np.int64]) -> float:
-    """Error of always guessing the commonest class."""
-    return float(1 - np.bincount(labels).max() / len(labels))
-
-
 def _train(
     run: session.Session,
     rows: pool.Pool,
     target: tuple[NDArray, NDArray[np.int64]],
     runs: Sequence[design.Run],
     pools: Sequence[NDArray[np.int64]],
-    classes: int,
+    trainer: protocol.Trainer,
 ) -> NDArray[np.float64]:
     """Target error of every run: shape (runs,).
 
@@ -154,15 +149,14 @@ def _train(
         artifacts.write(storage.join(folder, f"{key}.npy"), value)
     if not storage.exists(storage.join(folder, "x.npy")):
         artifacts.write(storage.join(folder, "x.npy"), rows.x)
-    options = (run.config.pilot.learning_rate, run.config.pilot.batch)
-    probe = Probe(folder, len(pools), run.seed, classes, options)
+    train = Train(folder, len(pools), run.seed, trainer)
     chunks = [(i, [runs[j] for j in part]) for i, part in enumerate(linear_probe.chunks(runs))]
     run.execute(
         lambda p: (
             p
             | "trainings" >> beam.Create(chunks).with_output_types(tuple[int, list[design.Run]])
             | "spread" >> beam.Reshuffle()
-            | "train" >> beam.ParDo(probe)
+            | "train" >> beam.ParDo(train)
         )
     )
     parts = [storage.read_bytes(_errors(folder, i)) for i, _ in chunks]
@@ -184,14 +178,12 @@ def _errors(folder: str, chunk: int) -> str:
     return storage.join(folder, f"errors-{chunk}.json")
 
 
-class Probe(beam.DoFn):
+class Train(beam.DoFn):
     """A chunk of runs to a file of their errors."""
 
-    def __init__(
-        self, folder: str, pools: int, seed: int, classes: int, options: tuple[float, int]
-    ) -> None:
+    def __init__(self, folder: str, pools: int, seed: int, trainer: protocol.Trainer) -> None:
         self._folder, self._pools, self._seed = folder, pools, seed
-        self._classes, self._options = classes, options
+        self._trainer = trainer
 
     def setup(self) -> None:
         def read(name: str) -> NDArray:
@@ -203,16 +195,11 @@ class Probe(beam.DoFn):
 
     def process(self, chunk: tuple[int, list[design.Run]]) -> Iterable[int]:
         with engine.carried():
-            i, runs = chunk
-            found = linear_probe.measure(
-                runs,
-                self._groups,
-                self._rows,
-                self._target,
-                seed=self._seed,
-                classes=self._classes,
-                learning_rate=self._options[0],
-                batch=self._options[1],
-            )
+            i, runs = chunk  # of one length
+            orders = [linear_probe.run_stream(r, self._groups, self._seed) for r in runs]
+            seeds = [r.seed for r in runs]
+            found = self._trainer.errors(self._rows, np.stack(orders), [self._target], seeds=seeds)[
+                0
+            ]
             storage.write_atomic(_errors(self._folder, i), json.dumps(found.tolist()).encode())
             yield i

@@ -20,6 +20,7 @@ from tamis.pipelines import engine, guard, rank, session, strata, view
 from tamis.schemas import columns, embeddings, index, shards
 
 _MEMBER = "member"
+_CONTENT = "content"
 _PARTS = "parts"
 
 
@@ -28,8 +29,8 @@ class Pool:
     """Rows to train on.
 
     Attributes:
-      x: Shape (n, d) float16 or float32, a memory map, unit rows.
-      labels: Shape (n,) int64.
+      x: Shape (n, d), a memory map: what the `Content` makes of each row, by default its vector.
+      labels: Shape (n,) int64; all 0 where no classes are asked for.
       stratum: Shape (n,) int64.
       times: Shape (n, m) int64, what the `Picker` said of each row; no row is all 0.
     """
@@ -38,6 +39,33 @@ class Pool:
     labels: NDArray[np.int64]
     stratum: NDArray[np.int64]
     times: NDArray[np.int64]
+
+
+class Content(Protocol):
+    """What to gather of a row."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns it needs."""
+        ...
+
+    def of(self, shard: shards.Shard, batch: pa.RecordBatch) -> NDArray:
+        """Rows of a batch to shape (n, d), of numbers."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+    """The embedding, in the type it is stored in."""
+
+    reads: ClassVar[tuple[str, ...]] = (embeddings.EMBEDDING,)
+
+    def of(self, shard: shards.Shard, batch: pa.RecordBatch) -> NDArray:
+        """Shape (n, d)."""
+        return _flat(pa.chunked_array([batch.column(embeddings.EMBEDDING)]))
+
+
+VECTORS = Vectors()
 
 
 class Picker(Protocol):
@@ -140,6 +168,21 @@ def target(
     return np.concatenate(xs), np.concatenate(labels)
 
 
+def contents(
+    run: session.Session, content: Content, half: guard.Half | None = None
+) -> tuple[NDArray, NDArray[np.int64]]:
+    """What `content` makes of the target, or of a half of it, (m, d); and m zeros for classes."""
+    seen, found = run.view(), []
+    for shard in run.cut("target"):
+        reads = tuple(dict.fromkeys([columns.UID, *content.reads]))
+        for _, batch in seen.batches(shards.Span((shard,)), reads):
+            names = pa.chunked_array([batch.column(columns.UID)])
+            x = content.of(shard, batch)
+            found.append(x[half.of(names)] if half else x)
+    x = np.concatenate(found)
+    return x, np.zeros(len(x), np.int64)
+
+
 def vectors(run: session.Session, wants: str) -> NDArray[np.float32]:
     """The target's embeddings, in input order; under a guard, those that may be fitted to.
 
@@ -169,6 +212,8 @@ def gather(
     pick: Picker,
     cells: strata.Strata,
     names: tuple[str, ...],
+    *,
+    content: Content = VECTORS,
 ) -> Pool:
     """Gather the rows that `pick` takes.
 
@@ -177,7 +222,8 @@ def gather(
       name: Folder of the scratch files under `RUN/scratch`.
       pick: Which rows.
       cells: The strata.
-      names: Classes, in order.
+      names: Classes, in order; none where labels do not matter.
+      content: What to gather of a row.
 
     Raises:
       PlanError: a row's label is not among the target's, or nothing was picked.
@@ -185,7 +231,7 @@ def gather(
     folder = run.scratch(name)
     storage.remove_tree(folder)
     cut = run.cut("supply")
-    part = Gather(run.view(), folder, pick, cells, names)
+    part = Gather(run.view(), folder, pick, cells, (names, content))
     run.execute(lambda p: session.spans(p, cut) | name >> beam.ParDo(part))
     parts = [s.name for s in cut if storage.exists(sidecars.url(folder, _PARTS, s.name))]
     return _load(folder, parts)
@@ -200,10 +246,10 @@ class Gather(beam.DoFn):
         folder: str,
         pick: Picker,
         cells: strata.Strata,
-        names: tuple[str, ...],
+        what: tuple[tuple[str, ...], Content],
     ) -> None:
         self._view, self._folder, self._pick = seen, folder, pick
-        self._strata, self._names = cells, names
+        self._strata, (self._names, self._content) = cells, what
 
     def process(self, span: shards.Span) -> Iterable[str]:
         with engine.carried():
@@ -217,7 +263,7 @@ class Gather(beam.DoFn):
 
     def _picked(self, shard: shards.Shard) -> Iterator[pa.RecordBatch]:
         times = self._pick.times(self._view.root, shard.name)
-        own = (columns.LABEL, columns.ROW, embeddings.EMBEDDING)
+        own = (columns.LABEL, columns.ROW, *self._content.reads)
         reads = tuple(dict.fromkeys([*strata.READS, *self._pick.reads, *own]))
         for _, batch in self._view.batches(shards.Span((shard,)), reads):
             found = times(batch)
@@ -225,10 +271,13 @@ class Gather(beam.DoFn):
             member = np.column_stack([self._strata.of(batch), found])
             kept = batch.append_column(_MEMBER, embeddings.column(member)).take(rows)
             labels = self._labels(shard, kept)
-            arrays = [kept.column(embeddings.EMBEDDING), pa.array(labels), kept.column(_MEMBER)]
-            yield pa.RecordBatch.from_arrays(arrays, [embeddings.EMBEDDING, columns.LABEL, _MEMBER])
+            x = embeddings.column(self._content.of(shard, kept))
+            arrays = [x, pa.array(labels), kept.column(_MEMBER)]
+            yield pa.RecordBatch.from_arrays(arrays, [_CONTENT, columns.LABEL, _MEMBER])
 
     def _labels(self, shard: shards.Shard, kept: pa.RecordBatch) -> NDArray[np.int64]:
+        if not self._names:
+            return np.zeros(kept.num_rows, np.int64)
         labels = _codes(kept.column(columns.LABEL), self._names)
         unknown = np.flatnonzero(labels < 0)
         if len(unknown):
@@ -254,13 +303,13 @@ def _load(folder: str, parts: list[str]) -> Pool:
     if not sizes:
         raise errors.PlanError("no row was picked to train on", where=folder)
     bounds = [0, *itertools.accumulate(sizes)]
-    first = _flat(sidecars.read(folder, _PARTS, parts[0])[embeddings.EMBEDDING])
+    first = _flat(sidecars.read(folder, _PARTS, parts[0])[_CONTENT])
     shape = (bounds[-1], first.shape[1])
     x = artifacts.scratch(storage.join(folder, "x.npy"), shape, first.dtype)
     labels, member = [], []
     for part, (start, stop) in zip(parts, itertools.pairwise(bounds), strict=True):
         table = sidecars.read(folder, _PARTS, part)
-        x[start:stop] = _flat(table[embeddings.EMBEDDING])
+        x[start:stop] = _flat(table[_CONTENT])
         labels.append(table[columns.LABEL].to_numpy())
         member.append(_flat(table[_MEMBER]))
     members = np.concatenate(member)

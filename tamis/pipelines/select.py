@@ -1,11 +1,13 @@
 """Select: the plan's quotas to rows, and the manifests that training reads.
 
-Three manifests per budget, of one format: the choice, a random pick with as many distinct rows
-and samples, and everything there is at the same budget.
+Four manifests per budget, of one format: the choice; a random pick with as many distinct rows and
+samples; everything there is; and the rule that is published most often, the best tenth of the rows
+by the score that tiers are cut by. All at the same budget.
 """
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from tamis import errors, progress, sidecars, storage
 from tamis.loaders import writing
 from tamis.pipelines import engine, pick, plan, pool, rank, session, strata, view
-from tamis.schemas import columns, index, lineage, manifest, shards, tiers
+from tamis.schemas import columns, config, index, lineage, manifest, shards, tiers
 from tamis.schemas import plan as plan_schema
 from tamis.selectors import repeats
 
@@ -25,11 +27,13 @@ VERSION = 2
 NAME = "select"
 EVERYTHING = "everything"
 Times = Callable[[pa.RecordBatch], NDArray[np.int32]]
-KINDS = (manifest.FOLDER, manifest.RANDOM, EVERYTHING)
+TOP = "top"
+KINDS = (manifest.FOLDER, manifest.RANDOM, EVERYTHING, TOP)
+TENTH = 0.1
 
 
 def select(run: session.Session) -> None:
-    """Write `manifest/`, `random/` and `everything/`, a folder per budget in each.
+    """Write `manifest/`, `random/`, `everything/` and `top/`, a folder per budget in each.
 
     Raises:
       PlanError: the plan's strata are not those of the run.
@@ -41,6 +45,12 @@ def select(run: session.Session) -> None:
     # A manifest carries the digests of its own parts.
     work = functools.partial(_select, run, scorer, inputs)
     run.whole(NAME, inputs, KINDS, work, digested=False)
+
+
+def leading(run: session.Session) -> str:
+    """The scorer that tiers are cut by; of several the one with most weight, else the first."""
+    weights = config.scorers(run.config.tier.by)
+    return max(weights, key=lambda name: weights[name])
 
 
 def folder(run_root: str, kind: str, samples: int) -> str:
@@ -102,6 +112,8 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
     order = rank.Order(cells, run.seed, (NAME,), scorer)
     shuffled = rank.Order(cells, run.seed, ("random",), pooled=True)
     whole = np.minimum(samples, sum(cells.supply))
+    best = rank.Order(cells, run.seed, (TOP,), f"score:{leading(run)}", pooled=True)
+    tenth = np.minimum(samples, max(1, math.ceil(TENTH * sum(cells.supply))))
     first, picked = _chosen(run, order, wanted, rows, cut)
     kinds = _quotas(
         run,
@@ -109,6 +121,7 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
             Wanted(manifest.FOLDER, order, *first),
             Wanted(manifest.RANDOM, shuffled, samples, distinct),
             Wanted(EVERYTHING, shuffled, samples, whole),
+            Wanted(TOP, best, samples, tenth),
         ],
         cut,
     )
@@ -209,7 +222,8 @@ class Write(beam.DoFn):
         self._view, self._inputs, self._kinds, self._budgets = seen, inputs, kinds, budgets
 
     def process(self, span: shards.Span) -> Iterable[str]:
-        reads = {*self._kinds[0].among.order.reads, index.ROW, index.CONTENT}
+        kept = {index.ROW, index.CONTENT}
+        reads = kept.union(*(kind.among.order.reads for kind in self._kinds))
         with engine.carried():
             for shard in span.shards:
                 times = {q.kind: q.times(self._view.root, shard.name) for q in self._kinds}

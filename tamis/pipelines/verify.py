@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tamis import errors, ledger, seeding, sidecars, storage
+from tamis import errors, finding, ledger, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
-from tamis.loaders import reading, writing
+from tamis.loaders import reading
 from tamis.pipelines import check, ingest, plan, retract, select, session
 from tamis.schemas import balance as schema
 from tamis.schemas import duplicates, index, manifest, rejected
@@ -78,7 +78,7 @@ def inputs(run: session.Session, say: Callable[[str], None]) -> None:
         for file in loading.document(where)["files"]:
             path = file["path"]
             if path not in found:
-                found[path] = writing.sha256(path) if storage.exists(path) else ""
+                found[path] = finding.sha256(path) if storage.exists(path) else ""
             if found[path] != file["sha256"]:
                 what = "the input has changed since the manifest was made"
                 raise errors.ManifestError(

@@ -3,6 +3,7 @@
 from tamis.report import facts, markup, palette, tables, words
 from tamis.schemas import check, plan
 
+_OTHERS = {"random": "random rows", "everything": "everything", "top": "the best tenth"}
 _COLLECTED = 3  # strata named as worth collecting
 
 
@@ -17,7 +18,7 @@ def overview(known: facts.Facts) -> markup.Safe:
     if checked:
         columns += [
             tables.Column(title)
-            for title in ("Measured", "Random rows", "Everything", "Gain over random")
+            for title in ("Measured", "Random rows", "Everything", "Best tenth", "Gain over random")
         ]
     columns.append(tables.Column("Runner-up", number=False))
     rows = []
@@ -52,14 +53,24 @@ def _checked(known: facts.Facts) -> dict[int, check.Budget]:
 
 def _measured(found: check.Budget | None) -> list[object]:
     if found is None:
-        return ["–"] * 4
+        return ["–"] * 5
     sure = markup.tag("strong", _with_error(found.chosen))
     return [
         sure,
         _with_error(found.random),
         _with_error(found.everything),
-        words.signed(found.gain),
+        _with_error(found.top) if found.top else "–",
+        _gained(found),
     ]
+
+
+def _gained(found: check.Budget) -> markup.Safe:
+    """What the choice gains over random rows, with its interval, and whether it lost to any."""
+    within = found.gains["random"].interval
+    sure = " {} to {}".format(*map(words.signed, within)) if within else ""
+    lost = [_OTHERS[name] for name, g in found.gains.items() if g.mean < 0]
+    told = f" loses to {', '.join(lost)}" if lost else ""
+    return markup.join([words.signed(found.gain), markup.tag("small", sure + told)])
 
 
 def _predicted(budget: plan.Budget) -> markup.Safe:

@@ -27,6 +27,18 @@ class Measured(Document):
     errors: list[float]
 
 
+class Gain(Document):
+    """How much better the choice trains than another manifest, seed by seed.
+
+    Attributes:
+      mean: Of the other's error minus the choice's, over seeds: above 0, the choice is better.
+      interval: Of 95 % around the mean, by Student's t of paired differences; null for one seed.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+
+
 class Budget(Document):
     """One budget.
 
@@ -37,6 +49,10 @@ class Budget(Document):
       chosen: The choice.
       random: A random pick with as many distinct rows and samples.
       everything: All rows, each equally often.
+      top: The best tenth of all rows by the score that tiers are cut by, each equally often;
+        null with `check.guard`, whose answers are too dear for it.
+      gains: Of the choice over the others, by `random`, `everything` and `top`; with
+        `check.guard`, on the half of the target that pilots saw.
       gain: random minus chosen: above 0, the choice trains better.
     """
 
@@ -46,6 +62,8 @@ class Budget(Document):
     chosen: Measured
     random: Measured
     everything: Measured
+    top: Measured | None
+    gains: dict[str, Gain]
     gain: float
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from tamis.schemas import intake, lineage, planning
+from tamis.schemas import choosing, intake, lineage, planning
 from tamis.schemas.parts import Name, Part, Positive
 
 MAX_TIERS = 127  # int8 in the sidecar
@@ -105,57 +105,6 @@ class Dedup(Part):
         return max(math.floor(below) / 20, 0.05)
 
 
-class Select(Part):
-    """Which rows of a stratum, when not all are wanted."""
-
-    order: Literal["uniform", "best"] = Field(
-        "uniform", description="A uniform sample, or the rows with the best score first"
-    )
-    selector: str = Field(
-        "", description="Instead: a selector by name, which sees the rows together"
-    )
-    options: dict = Field({}, description="Of the selector")
-    block: Positive = Field(
-        16_384,
-        description="Of the selector: rows it sees at once; a larger stratum is cut into blocks",
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _one_rule(self) -> "Select":
-        if self.selector and self.order != "uniform":
-            raise ValueError("give `order` or `selector`, not both")
-        if self.options and not self.selector:
-            raise ValueError("`options` are of a `selector`; name one")
-        return self
-
-
-class Check(Part):
-    """Training at the full budget, to hold the prediction against."""
-
-    seeds: Positive = Field(5, description="Trainings per manifest")
-    guard: bool = Field(
-        default=False,
-        description="Hold half of the target out and answer through Thresholdout (Dwork et al. "
-        "2015), for a target that is planned and checked against again and again",
-    )
-    budget: Positive = Field(
-        20, description="Of the guard: answers that may show overfitting before it refuses"
-    )
-    threshold: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Of the guard: a gap above it is overfitting; default 4 / sqrt(held out)"
-    )
-    sigma: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Of the guard: scale of its noise; default 1 / sqrt(held out)"
-    )
-    noise: Literal["laplace", "gaussian"] = Field(
-        "gaussian", description="Of the guard: as in its theorem, or as in its authors' experiment"
-    )
-
-    def digested(self) -> dict:
-        """What a check is made from; the terms of a guard that is off do not matter."""
-        return self.model_dump(mode="json") if self.guard else {"seeds": self.seeds}
-
-
 class Runner(Part):
     """Where Beam runs. Options after `--` on the command line are Beam's own."""
 
@@ -211,8 +160,8 @@ class Run(Part):
     tier: Tier = Tier()
     pilot: planning.Pilot = planning.Pilot()
     plan: planning.Plan
-    select: Select = Select()
-    check: Check = Check()
+    select: choosing.Select = choosing.Select()
+    check: choosing.Check = choosing.Check()
     runner: Runner = Runner()
 
     @pydantic.model_validator(mode="after")
@@ -287,9 +236,19 @@ class Run(Part):
     def _can_pilot(self) -> None:
         if self.target is None:
             raise ValueError("pilots need a `target`; or give plan.measurements of your own runs")
-        unlabelled = [n for n, s in {**self.sources, "target": self.target}.items() if not s.label]
+        if self.pilot.kind == "command" and self.check.guard:
+            raise ValueError("check.guard needs a pilot that tamis trains, not a command")
+        everyone = {**self.sources, "target": self.target}
+        silent = [n for n, s in everyone.items() if not s.text]
+        if self.pilot.kind == "tiny-lm" and silent:
+            raise ValueError(f"tiny-lm needs a `text` column in: {', '.join(silent)}")
+        if not self.pilot.labelled:
+            return
+        unlabelled = [n for n, s in everyone.items() if not s.label]
         if unlabelled:
-            raise ValueError(f"linear-probe needs a `label` column in: {', '.join(unlabelled)}")
+            raise ValueError(
+                f"{self.pilot.kind} needs a `label` column in: {', '.join(unlabelled)}"
+            )
 
 
 def scorers(by: str | dict[str, float]) -> dict[str, float]:

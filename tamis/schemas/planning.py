@@ -12,7 +12,15 @@ from tamis.schemas.parts import Fraction, Part, Positive, Price
 class Pilot(Part):
     """Cheap trainings that measure what each stratum is worth."""
 
-    kind: Literal["linear-probe"] = Field("linear-probe", description="What is trained")
+    kind: Literal["linear-probe", "knn", "tiny-lm", "command"] = Field(
+        "linear-probe",
+        description="What is trained: linear-probe and knn on vectors and labels, tiny-lm on texts "
+        "without labels; command is any trainer of yours",
+    )
+    options: dict = Field({}, description="Of the kind; the probe's are learning_rate and batch")
+    seeds: Positive | None = Field(
+        None, description="Replicates of a pilot at most; default 200, of tiny-lm and command 2"
+    )
     max_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         0.25, description="A budget is planned from pilots of at most this part of it"
     )
@@ -20,12 +28,36 @@ class Pilot(Part):
         "grid", description="Every mixture at every length, or those that tell most for their price"
     )
     budget: Positive | None = Field(
-        None, description="Samples trained by all pilots together; default 10 million"
+        None,
+        description="Samples trained by all pilots together; default 10 million, of knn 1 million, "
+        "of tiny-lm and command 100,000",
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         4.0, description="Of the probe's SGD on unit vectors, decayed linearly to 0"
     )
     batch: Positive = Field(8, description="Examples per SGD step")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it needs labels."""
+        return self.kind in ("linear-probe", "knn")
+
+    @property
+    def cost(self) -> int:
+        """Samples trained by all pilots together."""
+        usual = {"linear-probe": 10_000_000, "knn": 1_000_000}
+        return self.budget or usual.get(self.kind, 100_000)
+
+    @property
+    def most_seeds(self) -> int:
+        """Replicates of a pilot at most."""
+        return self.seeds or (200 if self.labelled else 2)
+
+    @pydantic.model_validator(mode="after")
+    def _of_kind(self) -> "Pilot":
+        if self.kind == "command" and not self.options.get("command"):
+            raise ValueError("pilot.kind: command needs options: {command: ...}")
+        return self
 
 
 class Plan(Part):

@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 
 import tamis
-from tamis import errors
-from tamis.loaders import exports, manifest, writing
+from tamis import errors, finding
+from tamis.loaders import exports, manifest
 from tamis.loaders.exports import croissant, datacomp, hf
 from tamis.schemas import uids
 from tests.loaders import listing
@@ -144,7 +144,7 @@ def test_a_folder_s_digest_is_that_of_its_list(pictures, tmp_path):
     assert manifest.document(pictures)["files"][0]["sha256"] == expected
     changed = root / "class0" / "2.png"
     Image.new("RGB", (4, 4), (0, 0, 7)).save(changed)
-    assert writing.sha256(str(root)) != expected
+    assert finding.sha256(str(root)) != expected
     with pytest.raises(errors.ManifestError, match="it has changed since"):
         list(tamis.load(pictures))
 

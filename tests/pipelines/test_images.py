@@ -11,10 +11,11 @@ import pytest
 import yaml
 from sklearn import datasets
 
+import tamis
 from examples import fashion_mnist, pairs
 from tamis import embedders, linalg, runfile
 from tamis.embedders import pixels
-from tamis.pipelines import chain
+from tamis.pipelines import chain, verify
 from tamis.schemas import embeddings, intake
 from tamis.scorers import image_rules, image_text
 from tests import dirty
@@ -60,6 +61,7 @@ def digits(tmp_path_factory):
         "images.yaml", folder, "data/fashion", [100, 240], ingest={"max_rejected_fraction": 0.1}
     )
     chain.run(document)
+    (folder / "run.yaml").write_text(yaml.safe_dump(document.model_dump(mode="json")))
     return folder
 
 
@@ -71,7 +73,9 @@ def test_the_example_runs_to_its_check_and_sets_dirty_images_aside(digits):
     assert found["accepted"] == 60
     check = json.loads((digits / "run" / "check" / "check.json").read_text())
     assert [b["samples"] for b in check["budgets"]] == [100, 240]
-    assert check["budgets"][1]["chosen"]["error"] < 0.5  # of ten classes
+    assert (
+        check["budgets"][1]["chosen"]["error"] < 0.75
+    )  # of ten classes, a guess is wrong 9 times of 10
 
 
 def test_embeddings_are_of_the_images_in_order(digits):
@@ -79,6 +83,27 @@ def test_embeddings_are_of_the_images_in_order(digits):
     expected = linalg.unit(pixels.Pixels()(shop)).astype(np.float16)
     found = pq.read_table(digits / "run/embeddings/part-00002-00000.parquet")["embedding"]
     assert np.array_equal(embeddings.matrix(found), expected.astype(np.float32))
+
+
+def test_training_reads_the_images_and_verify_proves_them(digits):
+    data = digits / "data"
+    shop = dict(
+        zip(
+            *(pq.read_table(data / "shop.parquet")[c].to_pylist() for c in ("id", "image")),
+            strict=True,
+        )
+    )
+    seen = list(tamis.load(str(digits / "run/everything/samples-240")))
+    assert len(seen) == 240
+    kinds = {row["source"] for row in seen}
+    assert kinds == {"curated", "web", "shop"}
+    for row in seen:
+        if row["source"] == "curated":
+            assert row["image"] == (data / "curated" / row["id"]).read_bytes()
+        elif row["source"] == "shop":
+            assert row["image"] == shop[int(row["id"])]
+    with chain.opened(runfile.parse((digits / "run.yaml").read_text())) as here:
+        verify.verify(here, lambda _: None)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tamis.report import page
+from tamis.report import budgets, page
 
 NASTY = '<script>alert("x")</script>'
 
@@ -123,3 +123,11 @@ def test_an_empty_frontier_has_no_chart(known):
 
 def test_small(known):
     assert len(page.build(known)) < 200_000
+
+
+def test_a_choice_that_loses_says_to_whom(known):
+    told = str(budgets.overview(known))
+    assert "Best tenth" in told
+    assert told.count("loses to the best tenth") == 3
+    assert "loses to random" not in told
+    assert "+0.050 to +0.056" in told
