@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 
 _VOID = frozenset({"meta", "br", "col"})
+# Foreign elements of HTML may close themselves, and a page has thousands of these.
+_SHAPES = frozenset({"path", "line", "rect", "circle"})
 # Control characters, and those that make a reader see text in another order than it is in.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]"
@@ -47,7 +49,7 @@ def tag(name: str, /, *children: Child, **attributes: Attribute) -> Safe:
     """
     pairs = [f' {_name(k)}="{text(_value(v))}"' for k, v in attributes.items() if v is not None]
     opening = f"<{name}{''.join(pairs)}"
-    if name in _VOID:
+    if name in _VOID or (name in _SHAPES and not children):
         return Safe(f"{opening}/>")
     return Safe(f"{opening}>{join(children)}</{name}>")
 

@@ -54,6 +54,7 @@ def axes(
             frame.label(write(value), _LEFT - 6, y(value) + 4, class_="tick", anchor="end")
         )
     values = scales.ticks(x, 3)
+    values = values if len(values) > 1 else scales.ticks(x, 6)
     texts = [across(v) for v in values]
     shown = scales.apart([x(v) for v in values], [words.width(t, 12) for t in texts], 6)
     for value, text, show in zip(values, texts, shown, strict=True):

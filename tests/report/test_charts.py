@@ -164,7 +164,7 @@ def test_markup_escapes_all_but_markup():
         '<p title="a&quot;&lt;"><b>&lt;&amp;&gt;</b>&quot;</p>'
     )
     assert markup.tag("line", x1=0.04, x2=-0.04, y1=1.25, stroke_width=2) == (
-        '<line x1="0" x2="0" y1="1.2" stroke-width="2"></line>'
+        '<line x1="0" x2="0" y1="1.2" stroke-width="2"/>'
     )
     assert markup.tag("br") == "<br/>"
 

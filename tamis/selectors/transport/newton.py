@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, sparse
 from scipy.sparse import linalg as iterative
 
-from tamis.selectors.transport import costs, masses, scaling
+from tamis.selectors.transport import costs, scaling
 from tamis.selectors.transport.solution import Solution
 
 # Entries left out sum to at most this share of the error: what is left out but kept in the diagonal
@@ -73,14 +73,15 @@ def sinkhorn_newton(
       SchemaError: shapes disagree, totals differ, or a value is not finite.
       ConfigError: epsilon is not above 0.
     """
-    problem, mass = scaling.normalised(a, b, cost)
-    epsilon = masses.positive(epsilon)
-    start = scaling.warm_start(problem, f, g, epsilon)
-    if start is None:
-        state, steps = descended(problem, epsilon, tolerance, max_iterations)
-    else:
-        state, steps = level(problem, start, epsilon, tolerance, max_iterations)
-    return scaling.solution(problem, state, epsilon, mass, tolerance, steps)
+
+    def steps(
+        problem: scaling.Problem, start: NDArray[np.float64] | None
+    ) -> tuple[scaling.State, int]:
+        if start is None:
+            return descended(problem, epsilon, tolerance, max_iterations)
+        return level(problem, start, epsilon, tolerance, max_iterations)
+
+    return scaling.solved(a, b, cost, epsilon, steps, f=f, g=g, tolerance=tolerance)
 
 
 def descended(

@@ -1,6 +1,7 @@
 """Sinkhorn's iteration in the log domain (Cuturi 2013), with epsilon scaling."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -142,14 +143,44 @@ def sinkhorn(
     >>> round(solved.transport, 6)
     4.5e-05
     """
+
+    def steps(problem: Problem, start: NDArray[np.float64] | None) -> tuple[State, int]:
+        before = 0
+        if start is None:
+            start, before = scaled(problem, epsilon, max_iterations)
+        return iterate(problem, start, epsilon, tolerance, max_iterations, before), 0
+
+    return solved(a, b, cost, epsilon, steps, f=f, g=g, tolerance=tolerance)
+
+
+def solved(
+    a: ArrayLike,
+    b: ArrayLike,
+    cost: ArrayLike | costs.Cost,
+    epsilon: float,
+    steps: Callable[[Problem, NDArray[np.float64] | None], tuple[State, int]],
+    *,
+    f: ArrayLike | None,
+    g: ArrayLike | None,
+    tolerance: float,
+) -> Solution:
+    """What every solver does before and after its steps.
+
+    Args:
+      a: As for `sinkhorn`, as are the others.
+      b: As well.
+      cost: As well.
+      epsilon: As well.
+      steps: From a problem of probabilities and a g, or None, to where they end and how many of
+        the passes were Newton's.
+      f: A warm start.
+      g: A warm start.
+      tolerance: Of the column marginal.
+    """
+    masses.positive(epsilon)
     problem, mass = normalised(a, b, cost)
-    epsilon = masses.positive(epsilon)
-    start = warm_start(problem, f, g, epsilon)
-    before = 0
-    if start is None:
-        start, before = scaled(problem, epsilon, max_iterations)
-    state = iterate(problem, start, epsilon, tolerance, max_iterations, before)
-    return solution(problem, state, epsilon, mass, tolerance)
+    state, newton = steps(problem, warm_start(problem, f, g, epsilon))
+    return solution(problem, state, epsilon, mass, tolerance, newton)
 
 
 def normalised(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> tuple[Problem, float]:

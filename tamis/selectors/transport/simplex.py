@@ -57,19 +57,25 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
     known = costs.of(cost)
     left, right = masses.balanced(a, b, known.shape)
     rows, columns = np.flatnonzero(left), np.flatnonzero(right)
-    whole = known.rows(slice(None)).astype(np.float64)
+    whole = _whole(known)
     matrix = (
         whole
         if len(rows) == len(left) and len(columns) == len(right)
         else whole[np.ix_(rows, columns)]
     )
     coupling, g, method = _solved(left[rows], right[columns], matrix)
-    f = (matrix - g).min(axis=1)  # exact, where a library leaves rounding
+    f = costs.transform(costs.Dense(matrix), g)  # exact, where a library leaves rounding
     value = float(matrix[coupling.row, coupling.col] @ coupling.data)
     coupling = sparse.coo_array(
         (coupling.data, (rows[coupling.row], columns[coupling.col])), shape=known.shape
     )
     return Exact(*_everywhere(whole, f, g, rows, columns), value, coupling, method)
+
+
+def _whole(cost: costs.Cost) -> NDArray[np.float64]:
+    """All of it, not copied where it is there already: the libraries do not write to it."""
+    matrix = cost.matrix if isinstance(cost, costs.Dense) else cost.rows(slice(None))
+    return matrix.astype(np.float64, copy=False)
 
 
 def _solved(
@@ -114,7 +120,9 @@ def _network(
             why=str(log["warning"]),
             remedy="report the problem; transport.approximate has a certificate of its own",
         )
-    return sparse.coo_array(coupling), np.asarray(log["v"], np.float64), "ot.emd"
+    row, column = np.divmod(np.flatnonzero(coupling), coupling.shape[1])
+    kept = sparse.coo_array((coupling[row, column], (row, column)), shape=coupling.shape)
+    return kept, np.asarray(log["v"], np.float64), "ot.emd"
 
 
 def _assignment(
