@@ -26,7 +26,7 @@ from tamis.schemas import columns, embeddings, scores, shards
 from tamis.scorers import difficulty, protocol
 from tamis.selectors import costs, pruning
 
-VERSION = 2
+VERSION = 3
 ARTIFACTS = "artifacts"
 
 

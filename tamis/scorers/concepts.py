@@ -11,7 +11,9 @@ between pools of unlike size, where t does not.
 A text names a concept when the concept's words stand in it one after another, in any case, with
 punctuation as white space. That is the authors' substring with a space on either side, found by
 looking up every n-gram of the text: O(words) for each length that a concept has, whatever the
-number of concepts.
+number of concepts. Forms of one concept stand on one line, `goose | geese`: a text that has any of
+them names it, as if text and list had been lemmatised (as Udandarao et al. 2024 do; any lemmatiser
+can write the lines, and none runs over the pool).
 """
 
 import dataclasses
@@ -20,6 +22,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tamis import artifacts, errors
@@ -36,36 +39,42 @@ class Entries(NamedTuple):
     Attributes:
       gram: Shape (e,) uint64, hashes, ascending.
       concept: Shape (e,), the line of the list, the first of equals.
+      entry: Shape (e,), the place in `gram` that stands for all forms of the concept.
       lengths: Shape (l,), the lengths in words that occur, ascending.
     """
 
     gram: NDArray[np.uint64]
     concept: NDArray[np.int64]
+    entry: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
 
 def entries(concepts: pa.Array) -> Entries:
-    """From a list of words and phrases, shape (e,).
+    """From a list of words and phrases, shape (c,), each one form or several between bars.
 
     Raises:
-      ConfigError: a concept has no word, or there is none.
+      ConfigError: a form has no word, or there is no concept.
     """
-    words = grams.bare(concepts)
+    forms = pc.split_pattern(concepts, "|")
+    line = pc.list_parent_indices(forms).to_numpy()
+    words = grams.bare(forms.flatten())
     size = words.count(np.ones(len(words.of), np.int64))
     if not len(concepts) or not size.all():
         raise errors.ConfigError(
-            f"concept {int(size.argmin())} has no word" if len(concepts) else "no concepts",
-            remedy="give one word or phrase a line",
+            f"concept {line[size.argmin()]} has no word" if len(concepts) else "no concepts",
+            remedy="give one word or phrase a line, with | between forms of it",
         )
     lengths = np.unique(size)
     found = [grams.of(words, int(n)) for n in lengths]
     whole = [(h[size[o] == n], o[size[o] == n]) for n, (o, h) in zip(lengths, found, strict=True)]
     gram, first = np.unique(np.concatenate([h for h, _ in whole]), return_index=True)
-    return Entries(gram, np.concatenate([o for _, o in whole])[first], lengths)
+    concept = line[np.concatenate([o for _, o in whole])[first]]
+    _, place, same = np.unique(concept, return_index=True, return_inverse=True)
+    return Entries(gram, concept, place[same], lengths)
 
 
 def named(text: pa.Array, known: Entries) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The concepts of each text: its row, and the entry (place in `known.gram`), each once.
+    """The concepts of each text: its row, and their entry, each once.
 
     Sorted by row, then entry; both of shape (mentions,). Memory some 100 bytes a word.
     """
@@ -75,7 +84,7 @@ def named(text: pa.Array, known: Entries) -> tuple[NDArray[np.int64], NDArray[np
         at = np.minimum(np.searchsorted(known.gram, hashed), len(known.gram) - 1)
         hit = known.gram[at] == hashed
         rows.append(of[hit])
-        places.append(at[hit])
+        places.append(known.entry[at[hit]])
     return grams.distinct(np.concatenate(rows), np.concatenate(places))
 
 
@@ -191,7 +200,7 @@ class ConceptBalance(fitted.Fitted):
     Attributes:
       entries: Path of an `.npz` that holds `Entries`.
       counts: Path of an `.npy`, shape (e,): how many texts of the pool name each.
-      concepts: Path of the list, a UTF-8 text file with a word or phrase a line.
+      concepts: Path of the list, a UTF-8 text file with a concept a line, its forms between bars.
       t: The threshold; default the one at which rare concepts hold `tail` of all mentions.
       tail: About what t = 20,000 left to rare concepts in the 400 M set of Xu et al. (2023).
       name: Of the sidecar.

@@ -1,5 +1,7 @@
 """MetaCLIP's balancing against its own algorithm run by hand, and its closed form by chance."""
 
+import re
+
 import ahocorasick
 import numpy as np
 import pyarrow as pa
@@ -54,7 +56,19 @@ def test_concepts_with_the_same_words_are_one():
     assert known.lengths.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("listed", [[], ["tree", "?!"]])
+def test_forms_of_a_concept_are_named_as_after_lemmatising():
+    rng = np.random.default_rng(3)
+    words = ["goose", "geese", "tree", "trees", "a"]
+    texts = [" ".join(rng.choice(words, rng.integers(0, 7))) for _ in range(100)]
+    listed = ["Geese|goose", "a", "tree | trees", "goose tree|geese trees|goose trees|geese tree"]
+    lemmas = [re.sub("trees", "tree", re.sub("geese", "goose", text)) for text in texts]
+    expected = automaton_matches(lemmas, ["goose", "a", "tree", "goose tree"])
+    known = concepts.entries(pa.array(listed))
+    assert matched(texts, known) == expected
+    assert len(set(known.entry)) == 4
+
+
+@pytest.mark.parametrize("listed", [[], ["tree", "?!"], ["tree", "bush | "]])
 def test_a_concept_is_a_word_at_least(listed):
     with pytest.raises(errors.ConfigError, match=r"no concepts|concept 1 has no word"):
         concepts.entries(pa.array(listed, pa.string()))
