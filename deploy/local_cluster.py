@@ -193,13 +193,19 @@ def _manifests(run: pathlib.Path) -> dict[str, bytes]:
     return {str(p.relative_to(run)): p.read_bytes() for p in found}
 
 
+def _ended(*_: object) -> None:
+    """Leave by an exception, so that what was started is stopped; once, for it takes a while."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def main() -> None:
     """Fetch, bring up, or run the demo on an engine."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("action", choices=("fetch", "up", "demo"))
     told = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, _ended)
     fetched.fetch(told.engine)
     if told.action == "demo":
         demo(told.engine)

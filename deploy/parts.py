@@ -76,11 +76,7 @@ def flink(folder: pathlib.Path, ports: dict[str, int]) -> Iterator[Part]:
     java = ["-Xmx512m", "-Dorg.apache.logging.log4j.level=INFO"]
     runtime, at = "org.apache.flink.runtime", ["--configDir", str(conf)]
     main = [f"{runtime}.entrypoint.StandaloneSessionClusterEntrypoint", *at]
-    yield Part(
-        "master",
-        _java([jars, beam], java, main),
-        ports["web"],
-    )
+    yield Part("master", _java([jars, beam], java, main), ports["web"])
     worker = [f"{runtime}.taskexecutor.TaskManagerRunner", *at]
     yield Part("worker", _java([jars, beam], java, worker))
     driver = [
@@ -99,13 +95,12 @@ def flink(folder: pathlib.Path, ports: dict[str, int]) -> Iterator[Part]:
 
 def _served(folder: pathlib.Path, ports: dict[str, int]) -> list[str]:
     """Arguments that both job servers have."""
-    at = [f"--job-port={ports['job']}", f"--artifact-port={ports['artifact']}"]
-    return [
-        f"--job-host={HOST}",
-        *at,
+    at = [
+        f"--job-port={ports['job']}",
+        f"--artifact-port={ports['artifact']}",
         "--expansion-port=0",
-        f"--artifacts-dir={folder / 'artifacts'}",
     ]
+    return [f"--job-host={HOST}", *at, f"--artifacts-dir={folder / 'artifacts'}"]
 
 
 def _java(classpath: list[str], properties: list[str], main: list[str]) -> list[str]:
