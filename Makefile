@@ -23,7 +23,7 @@ $(VENV)/.dev: pyproject.toml
 # and Maven the tests that need them say so and are skipped.
 CLUSTER := $(BIN)/python -m deploy.local_cluster
 build/cluster/%/.fetched: deploy/versions.toml deploy/job-server/pom.xml | $(VENV)/.dev
-	if command -v java && command -v mvn; then $(CLUSTER) $* fetch; fi
+	if command -v java >/dev/null && command -v mvn >/dev/null; then $(CLUSTER) $* fetch; fi
 
 demo: $(VENV)/.demo
 	$(BIN)/tamis demo

@@ -112,6 +112,21 @@ def test_explain_shows_config_stages_and_needs(tamis, copied, written):
         assert word in table
 
 
+def test_explain_writes_the_jobs_of_dataflow_for_a_run_that_has_the_place(
+    tamis, copied, written, tmp_path
+):
+    place = {"project": "my-project", "region": "europe-west4", "temp_location": "gs://bucket/t"}
+    file, jobs = written(copied, runner=place), tmp_path / "jobs.json"
+    code, out, _ = tamis("explain", file, "--runner", "dataflow", "--job", jobs)
+    assert code == 0
+    assert f"jobs     {jobs}" in out
+    assert list(json.loads(jobs.read_text())["jobs"]) == ["ingest", "embed"]
+    code, _, err = tamis("explain", written(copied), "--runner", "dataflow")
+    assert code == 2
+    assert "dataflow needs project, region, temp_location" in err
+    assert not pathlib.Path("dataflow.json").exists()
+
+
 def test_what_init_writes_can_be_explained(tamis, corpus, tmp_path):
     file = tmp_path / "starter.yaml"
     code, out, _ = tamis("init", corpus, "--output", file)

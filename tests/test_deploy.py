@@ -11,7 +11,7 @@ import apache_beam
 import jsonschema
 import yaml
 
-from deploy import local_cluster
+from deploy import fetched, local_cluster
 from deploy.dataflow import launch
 from tamis.pipelines import probe
 
@@ -115,5 +115,5 @@ def test_the_slurm_script_runs_a_stage(described, tmp_path):
 
 
 def test_the_pinned_distributions_are_exact_and_few():
-    pins = [local_cluster.PINS[engine]["distribution"] for engine in local_cluster.ENGINES]
+    pins = [fetched.PINS[engine]["distribution"] for engine in local_cluster.ENGINES]
     assert all(re.fullmatch(r"[\w-]+==\d+\.\d+\.\d+", pin) for pin in pins)

@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from deploy import local_cluster
+from deploy import fetched, local_cluster
 from tamis import errors
 from tamis.pipelines import chain
 
@@ -67,7 +67,7 @@ def local(written):
     params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("spark", "flink")],
 )
 def cluster(request, tmp_path_factory):
-    lacking = local_cluster.missing(request.param)
+    lacking = fetched.missing(request.param)
     if lacking:
         pytest.skip(lacking)
     with local_cluster.running(request.param, tmp_path_factory.mktemp(request.param)) as up:
