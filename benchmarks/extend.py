@@ -41,6 +41,7 @@ target: {{path: {folder}/target.jsonl, text: text, label: label}}
 ingest: {{shard_rows: 4096}}
 score: {{prototypes: {{}}, lexical: {{}}, importance: {{}}, mahalanobis: {{}}}}
 tier: {{by: {{prototypes: 1, lexical: 1}}, tiers: 3}}
+pilot: {{budget: 200_000}}
 plan: {{budgets: [2000, 20000], strata: [source]}}
 """
 
