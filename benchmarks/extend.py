@@ -41,6 +41,7 @@ target: {{path: {folder}/target.jsonl, text: text, label: label}}
 ingest: {{shard_rows: 4096}}
 score: {{prototypes: {{}}, lexical: {{}}, importance: {{}}, mahalanobis: {{}}}}
 tier: {{by: {{prototypes: 1, lexical: 1}}, tiers: 3}}
+pilot: {{budget: 200_000}}
 plan: {{budgets: [2000, 20000], strata: [source]}}
 """
 
@@ -50,21 +51,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--corpus", default="demo,licences")
     parser.add_argument("--data", type=Path, help="of the licences")
+    parser.add_argument("--rows", type=int, help="of the licences; all by default")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
     print(
         f"commit {made_up.commit()}, {multiprocessing.cpu_count()} cores, load {made_up.load():.1f}"
     )
-    figures = {name: measure(name, args.data) for name in args.corpus.split(",")}
+    figures = {name: measure(name, args.data, args.rows) for name in args.corpus.split(",")}
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def measure(name: str, data: Path | None) -> dict:
+def measure(name: str, data: Path | None, rows: int | None) -> dict:
     """Processor seconds by side and stage."""
     with tempfile.TemporaryDirectory(prefix="tamis-bench-") as scratch:
         folder = Path(scratch)
-        old, new = split_demo(folder) if name == "demo" else split_licences(folder, data or Path())
+        old, new = (
+            split_demo(folder) if name == "demo" else split_licences(folder, data or Path(), rows)
+        )
         apart(old)
         document = extend.more(chain.reading(old.run), str(folder / "extended"), files=new)
         fresh = document.model_copy(update={"run": str(folder / "fresh")})
@@ -106,14 +110,16 @@ def split_demo(folder: Path) -> tuple[config.Run, dict[str, list[str]]]:
     return document.model_copy(update={"sources": sources, "run": str(folder / "old")}), new
 
 
-def split_licences(folder: Path, data: Path) -> tuple[config.Run, dict[str, list[str]]]:
+def split_licences(
+    folder: Path, data: Path, rows: int | None
+) -> tuple[config.Run, dict[str, list[str]]]:
     """Texts of at least 100 words, shorter rules, and a target of either."""
     found = texts.licences(data)
     lines = [
         json.dumps({"text": t, "label": "gpl" if "gpl" in k.lower() else "other"}) + "\n"
         for t, k in zip(found.text, found.key, strict=True)
     ]
-    order = seeding.generator(17, "benchmark").permutation(len(lines))
+    order = seeding.generator(17, "benchmark").permutation(len(lines))[:rows]
     (folder / "target.jsonl").write_text("".join(lines[i] for i in order[:2_000]))
     long = np.array([len(t.split()) >= 100 for t in found.text])
     rest = order[2_000:]

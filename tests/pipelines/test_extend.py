@@ -20,6 +20,7 @@ from tamis import cli, errors, ledger, seeding, storage
 from tamis.loaders import manifest as loading
 from tamis.pipelines import chain, extend, inspect, retract, select, verify
 from tamis.schemas import config, intake, uids
+from tamis.scorers import recorded
 from tests.conftest import write_jsonl
 
 STAGES = tuple(chain.STAGES)[:-1]  # what check measures is not part of the promise
@@ -348,14 +349,21 @@ def test_a_file_that_changed_is_named(own):
         later(root, own, f"{root}-gone")
 
 
-def test_vectors_that_changed_under_their_texts_are_read_again(texts, document, tmp_path):
-    """And new files are found by the patterns of their source."""
+def test_what_else_a_user_changes_is_seen(texts, document, tmp_path):
+    """Vectors under their texts, and recorded scores; new files are found by their patterns."""
     rng, named, root = np.random.default_rng(3), {}, str(tmp_path / "run")
 
     def write(name, rows):
         write_jsonl(tmp_path / f"{name}.jsonl", [{"text": text, "label": "a"} for text in rows])
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(len(rows), 8)).astype(np.float32))
 
+    def record(rows):
+        known = uids.from_hex(
+            pa.array(list(dict.fromkeys(uids.of("", pa.array(rows)).to_pylist())))
+        )
+        recorded.write(str(tmp_path / "loss.parquet"), known, {"loss": np.arange(len(known))})
+
+    record([*texts[1]["far"][:60], *texts[1]["near"][:60]])
     for name, rows in (("far-1", "far"), ("near-1", "near"), ("target-1", "target")):
         write(name, texts[1][rows][:60])
         pattern = str(tmp_path / name.replace("1", "*"))
@@ -364,17 +372,22 @@ def test_vectors_that_changed_under_their_texts_are_read_again(texts, document, 
         "target": named.pop("target"),
         "sources": named,
         "embed": {"backend": "precomputed"},
-        "score": {"prototypes": {}},
+        "score": {
+            "prototypes": {},
+            "recorded": {"path": str(tmp_path / "loss.parquet"), "metric": "loss"},
+        },
         "tier": {},
     }
     asked = {**document(root).model_dump(mode="json"), **changes}
     chain.run(config.Run.model_validate(asked), stages=BY_SHARD)
     write("far-1", texts[1]["far"][:60])  # the same texts, other vectors
     write("near-2", texts[1]["later"])
+    record([*texts[1]["far"][:60], *texts[1]["near"][:60], *texts[1]["later"]])
     more = extend.more(chain.reading(root), extend.beside(root))
     here = chain.run(more, stages=BY_SHARD)
     # Of far the index is compared and all made again; of near-1 and the target nothing is.
     assert [here.reused[stage] for stage in PER_ROW[:4]] == [2, 2, 1, 1]
+    assert here.reused["score:recorded"] == 0
     at = [here.view().table(s.name, "embeddings")["embedding"] for s in here.cut("supply")]
     vectors = np.array(at[0].to_pylist(), np.float32)
     wanted = np.load(tmp_path / "far-1.npy")
