@@ -1,6 +1,7 @@
 """Tiers and the best rows of every stratum: tamis, DuckDB, polars and bare numpy on one pool.
 
-    python -m benchmarks.query {tamis,duckdb,polars,bare} FOLDER
+    python -m benchmarks.query make FOLDER ROWS
+    python -m benchmarks.query {tamis,whole,duckdb,polars,bare} FOLDER
 
 Quartile tiers of a score over the whole pool, then the best `BEST` rows of each of the 32 strata
 (source, tier), ties by uid, written to Parquet. `generate` makes the pool, once as 153 files of
@@ -10,6 +11,7 @@ scores by a keyed hash of the uid, the others by the uid itself.
 """
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -41,6 +43,9 @@ select: {{order: best}}
 def main() -> None:
     """Answer the query one way, and print its seconds and how many rows it chose."""
     how, folder = sys.argv[1], Path(sys.argv[2])
+    if how == "make":
+        generate(folder, int(sys.argv[3]))
+        return
     ways = {"tamis": ours, "whole": whole, "duckdb": duckdb, "polars": polars, "bare": bare}
     prepare = {"tamis": prepared, "whole": prepared}.get(how, lambda folder: folder)
     given = prepare(folder)
@@ -101,6 +106,21 @@ def write(folder: Path, root: str, shard, number: int, made: dict[str, str]) -> 
     digest = sidecars.uid_digest(table)
     for (place, inputs), whole in zip(made.items(), tables, strict=True):
         sidecars.commit(root, place, shard.name, whole, sidecars.Stamp(digest, inputs))
+
+
+def reset(folder: Path) -> None:
+    """Take out what an engine has made, so that the next begins as it did."""
+    ledger = folder / "run" / "run.json"
+    document = json.loads(ledger.read_text())
+    for stage, entry in list(document["stages"].items()):
+        if stage in ("tier", "plan", "select"):
+            del document["stages"][stage]
+            for made in entry["folders"]:
+                shutil.rmtree(folder / "run" / made, ignore_errors=True)
+    shutil.rmtree(folder / "run" / "manifest", ignore_errors=True)
+    ledger.write_text(json.dumps(document))
+    for path in folder.glob("*.parquet"):
+        path.unlink()
 
 
 def run_file(folder: Path, rows: int):

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tamis import keys as sort_keys
 
 _BITS = 16
+_CLOSE = 1 << 20  # bins between the first and the last of a batch that are counted one by one
 _FEW = 1 << 20  # rows in boundary bins; counted by more than a digit their bins are as many
 
 
@@ -130,8 +131,18 @@ def histogram(state: State, groups: NDArray, digits: NDArray[np.uint16]) -> Hist
     rows, node, at = _inside(state, groups, digits, len(state.edges))
     if at >= digits.shape[1]:
         return Histogram(np.empty(0, np.int64), np.empty(0, np.int64))
-    bins, counts = np.unique(_pack(node, digits, rows, at, state.steps[-1]), return_counts=True)
-    return Histogram(bins, counts.astype(np.int64))
+    return _count(_pack(node, digits, rows, at, state.steps[-1]))
+
+
+def _count(bins: NDArray[np.int64]) -> Histogram:
+    """How often each occurs: by counting where they lie close together, else by sorting."""
+    first = int(bins.min()) if len(bins) else 0
+    if len(bins) and int(bins.max()) - first < _CLOSE:
+        counts = np.bincount(bins - first)
+        filled = np.flatnonzero(counts)
+        return Histogram(filled + first, counts[filled])
+    found, counts = np.unique(bins, return_counts=True)
+    return Histogram(found, counts.astype(np.int64))
 
 
 def inside(state: State, groups: NDArray, digits: NDArray[np.uint16]) -> NDArray[np.int64]:
@@ -171,14 +182,19 @@ def _pack(
 
 
 def add(a: Histogram, b: Histogram) -> Histogram:
-    """The histogram of both."""
-    if not len(a.bins) or not len(b.bins):
-        return b if len(b.bins) else a
-    bins, place = np.unique(np.concatenate([a.bins, b.bins]), return_inverse=True)
-    counts = np.zeros(len(bins), np.int64)
-    counts[place[: len(a.bins)]] = a.counts
-    counts[place[len(a.bins) :]] += b.counts
-    return Histogram(bins, counts)
+    """The histogram of both: the smaller is put into the larger, for neither has to be sorted."""
+    if len(a.bins) < len(b.bins):
+        a, b = b, a
+    if not len(b.bins):
+        return a
+    at = np.searchsorted(a.bins, b.bins)
+    known = a.bins[np.minimum(at, len(a.bins) - 1)] == b.bins
+    counts = a.counts.copy()
+    counts[at[known]] += b.counts[known]
+    new = ~known
+    return Histogram(
+        np.insert(a.bins, at[new], b.bins[new]), np.insert(counts, at[new], b.counts[new])
+    )
 
 
 def refine(state: State, counts: Histogram) -> State:
