@@ -1,79 +1,97 @@
-"""A trainer of one's own as a pilot: a small convolutional network on the images of a manifest.
+"""Train on a manifest with torch, and lose nothing when killed: the same weights, bit for bit.
 
-    pilot:
-      kind: command
-      options:
-        command: python -m examples.train_torch --manifest {manifest} --samples {samples}
-                 --seed {seed} --output {output} --target data/fashion/target.parquet
+    python examples/train_torch.py MANIFEST OUT [--epochs 2] [--batch 64] [--workers 0]
 
-What tamis asks of a trainer: to read the manifest, each row as often as it says, and to write its
-error on the target as JSON. The same command trains at the full budget, on
-`runs/images/manifest/samples-8000`.
+The same command again goes on where the last checkpoint is. The net is small; the loop is what to
+copy: the place in the data is saved in one file with the weights, the optimiser and torch's
+generator, written whole or not at all. `MANIFEST` has labels, and vectors or texts.
+
+With several GPUs, one process each: give `tamis.load` its rank and world size, and let rank 0 save.
+The number of processes may change in the middle.
 """
 
 import argparse
-import json
-from pathlib import Path
+import os
+import pathlib
+import zlib
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
-from torch import nn
 
 import tamis
-from tamis import decoding
 
-SIDE, BATCH, RATE = 28, 32, 2e-3
-
-
-def pixels(images):
-    """Encoded images as (n, 1, 28, 28) in 0..1."""
-    decoded = (decoding.picture(image).convert("L").resize((SIDE, SIDE)) for image in images)
-    return torch.from_numpy(np.stack([np.asarray(d) for d in decoded])[:, None] / np.float32(255))
+BUCKETS = 4_096  # words are hashed into these, where there are no vectors
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-def network(classes):
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * 7 * 7, classes),
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("manifest")
+    parser.add_argument("out", type=pathlib.Path)
+    for name, value in {"epochs": 1, "batch": 64, "workers": 0, "every": 10, "seed": 0}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    train(parser.parse_args())
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train for some epochs of the manifest, saving every `every` steps."""
+    torch.manual_seed(options.seed)
+    stream = tamis.load(options.manifest, seed=options.seed)
+    batches = stream.dataloader(options.batch, workers=options.workers, collate_fn=collate)
+    probe = next(iter(tamis.load(options.manifest)))
+    width = BUCKETS if probe.get("embedding") is None else len(probe["embedding"])
+    model = torch.nn.Sequential(
+        torch.nn.Linear(width, 64), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 16)
     )
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    parts = {"model": model, "optimiser": optimiser, "data": batches}
+    options.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.out / "checkpoint.pt"
+    step = restore(checkpoint, parts) if checkpoint.exists() else 0
+    while stream.epoch < options.epochs:
+        for x, y in batches:
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            step += 1
+            if step % options.every == 0:
+                save(checkpoint, parts, step)
+        stream.set_epoch(stream.epoch + 1)
+    save(checkpoint, parts, step)
+    torch.save(model.state_dict(), options.out / "weights.pt")
 
 
-def main(given):
-    torch.set_num_threads(1)
-    torch.manual_seed(given.seed)
-    target = pq.read_table(given.target, columns=["image", "label"]).slice(0, given.rows)
-    names = sorted(set(target["label"].to_pylist()))
-    model = network(len(names))
-    adam = torch.optim.Adam(model.parameters(), RATE)
-    steps = -(-given.samples // BATCH)
-    seen = list(tamis.load(given.manifest, seed=given.seed))
-    for i in range(steps):
-        batch = seen[i * BATCH : (i + 1) * BATCH]
-        adam.param_groups[0]["lr"] = RATE * (1 - i / steps)
-        labels = torch.tensor([names.index(row["label"]) for row in batch])
-        loss = nn.functional.cross_entropy(model(pixels([row["image"] for row in batch])), labels)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    with torch.no_grad():
-        found = model(pixels(target["image"].to_pylist())).argmax(1)
-    wrong = [names[k] != label for k, label in zip(found, target["label"].to_pylist(), strict=True)]
-    result = {"error": float(np.mean(wrong)), "samples": len(seen)}
-    Path(given.output).write_text(json.dumps(result), encoding="utf-8")
+def collate(samples: list[dict]) -> Batch:
+    """Vectors as they are, or counts of hashed words; labels as the residues of their hash."""
+    if samples[0].get("embedding") is None:
+        x = np.zeros((len(samples), BUCKETS), np.float32)
+        for row, sample in zip(x, samples, strict=True):
+            words = sample["text"].lower().split()
+            np.add.at(row, [zlib.crc32(w.encode()) % BUCKETS for w in words], 1)
+    else:
+        x = np.stack([sample["embedding"] for sample in samples])
+    y = [zlib.crc32(sample["label"].encode()) % 16 for sample in samples]
+    return torch.from_numpy(x), torch.tensor(y)
+
+
+def save(path: pathlib.Path, parts: dict, step: int) -> None:
+    """One file for all that training is a function of; a kill leaves the old one or the new one."""
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"step": step, "rng": torch.get_rng_state()}
+    torch.save(state, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)  # noqa: PTH105 - of one folder, so it is atomic
+
+
+def restore(path: pathlib.Path, parts: dict) -> int:
+    """Go to a checkpoint; its step."""
+    state = torch.load(path, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    torch.set_rng_state(state["rng"])
+    return int(state["step"])
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("manifest", "output", "target"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", type=int, default=1000, help="of the target")
-    main(parser.parse_args())
+    main()

@@ -37,7 +37,7 @@ def kinds(corpus, tmp_path):
     root = pathlib.Path(tamis.__file__).parents[1]
     command = f"env PYTHONPATH={root} {sys.executable} {script} {{manifest}} {{output}} {target}"
     return {
-        "knn": {"kind": "knn", "options": {"k": 5}, "budget": 20_000},
+        "knn": {"kind": "knn", "options": {"k": 5}, "budget": 5_000, "seeds": 4},
         "tiny-lm": {
             "kind": "tiny-lm",
             "options": {"width": 16, "layers": 1, "length": 32},
@@ -47,22 +47,22 @@ def kinds(corpus, tmp_path):
         "command": {
             "kind": "command",
             "options": {"command": command, "metric": "missed", "parallel": 2, "timeout": 60},
-            "budget": 8_000,
+            "budget": 4_000,
             "seeds": 1,
         },
     }
 
 
 @pytest.mark.parametrize("kind", ["knn", "tiny-lm", "command"])
-def test_a_kind_plans_and_is_checked(kind, kinds, configured, described, tmp_path):
-    changes = {"pilot": kinds[kind], "plan": {"budgets": [400]}}
+def test_a_kind_plans_and_is_checked(kind, kinds, configured, described, corpus, tmp_path):
+    changes = {"pilot": kinds[kind], "plan": {"budgets": [600]}}
     if kind != "knn":  # there are no labels, and none are needed
         sources = described("x")["sources"]
         changes |= {"sources": dict.fromkeys(sources, UNLABELLED), "target": UNLABELLED}
     here = chain.run(configured(tmp_path / "run", **changes))
     measured = pq.read_table(tmp_path / "run/pilots/measurements.parquet")
     values = measured["error"].to_numpy()
-    assert len(values) >= 12
+    assert len(values) >= 8
     assert ((values > 0) & (values <= 1.05)).all()
     longest = measured["samples"].to_numpy() == measured["samples"].to_numpy().max()
     assert values[longest].mean() < values[~longest].mean()
@@ -72,24 +72,22 @@ def test_a_kind_plans_and_is_checked(kind, kinds, configured, described, tmp_pat
         assert 0 < found.error < 1
     assert set(budget.gains) == {"random", "everything", "top"}
     assert budget.gain == pytest.approx(budget.gains["random"].mean)
+    if kind == "command":  # on all 600 rows, each once, it tells the plain count
+        assert budget.everything.error == pytest.approx(missed(corpus))
 
 
-def test_a_command_measures_what_it_says(kinds, configured, corpus, tmp_path):
-    """The check's error of everything, at a budget of all rows, is the plain count."""
-    here = chain.run(
-        configured(
-            tmp_path / "run", pilot=kinds["command"], plan={"budgets": [600]}, check={"seeds": 1}
-        )
+def missed(corpus):
+    """The share of the target's words that are in no text of the supply."""
+    near, far, target = (
+        [
+            w
+            for line in (corpus / f"{name}.jsonl").read_text().splitlines()
+            for w in json.loads(line)["text"].split()
+        ]
+        for name in ("near", "far", "target")
     )
-    rows = {
-        n: [json.loads(line) for line in (corpus / f"{n}.jsonl").read_text().splitlines()]
-        for n in ("near", "far", "target")
-    }
-    known = {w for n in ("near", "far") for r in rows[n] for w in r["text"].split()}
-    words = [w for r in rows["target"] for w in r["text"].split()]
-    (budget,) = check.read(here).budgets
-    assert budget.everything.error == pytest.approx(np.mean([w not in known for w in words]))
-    assert budget.gains["top"].interval is None
+    known = {*near, *far}
+    return np.mean([w not in known for w in target])
 
 
 def test_a_command_that_fails_ends_the_run_with_its_words(kinds, configured, tmp_path):
@@ -130,6 +128,7 @@ def test_an_interval_is_scipy_s_of_paired_differences():
     found = check.gain(a.tolist(), b.tolist())
     assert found.mean == pytest.approx((a - b).mean())
     assert found.interval == pytest.approx((theirs.low, theirs.high))
+    assert check.gain([0.3], [0.2]).interval is None
 
 
 def test_bytes_are_the_beginning_of_each_text_whatever_the_slice():
