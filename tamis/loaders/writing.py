@@ -25,6 +25,15 @@ def write(folder: str, cut: list[shards.Shard], files: dict[str, dict], facts: d
     Raises:
       ManifestError: the parts do not have as many samples as wanted.
     """
+    made = document(folder, cut, facts, files)
+    croissant.export(folder, storage.join(folder, croissant.DOCUMENT))
+    return {name: made[name] for name in ("samples", "rows", "digest")}
+
+
+def document(
+    folder: str, cut: list[shards.Shard], facts: dict, files: dict[str, dict] | None = None
+) -> dict:
+    """Write `manifest.json` alone, as `write` does, and return it; inputs may stay untold."""
     parts, samples = [], 0
     for shard in cut:
         where = sidecars.url(folder, "", shard.name)
@@ -43,18 +52,17 @@ def write(folder: str, cut: list[shards.Shard], files: dict[str, dict], facts: d
             remedy="please file an issue with the run's run.json",
         )
     used = {path for p in parts for path, _ in _paths(shards.parse(p["shard"]).file)}
-    document = {
+    found = {
         "tamis": __version__,
         "rows": sum(p["rows"] for p in parts),
         "digest": seeding.digest(json.dumps(parts)).hex(),
         "parts": parts,
-        "files": [file for path, file in files.items() if path in used],
+        "files": [file for path, file in (files or {}).items() if path in used],
         **facts,
     }
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
     storage.write_atomic(storage.join(folder, manifest.DOCUMENT), text.encode())
-    croissant.export(folder, storage.join(folder, croissant.DOCUMENT))
-    return {name: document[name] for name in ("samples", "rows", "digest")}
+    return found
 
 
 def inputs(cut: Iterable[shards.Shard]) -> dict[str, dict]:

@@ -31,7 +31,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tamis import errors, seeding, sidecars, storage
+from tamis import errors, sidecars, storage
+from tamis.loaders import writing
 from tamis.pilots import protocol
 from tamis.schemas import manifest, shards, uids
 
@@ -139,30 +140,14 @@ def write_manifest(
       listing: `shards`, as `schemas.shards.document` has them, and `strata`, by number.
     """
     rows, times = np.unique(order, return_counts=True)
-    part, parts = x[rows], []
+    part, cut = x[rows], []
     for number in np.unique(part[:, 2]).tolist():
         mine = part[:, 2] == number
         shard = shards.parse(listing["shards"][number])
         table = _table(shard, part[mine], times[mine], listing["strata"])
         sidecars.commit(folder, "", shard.name, table, sidecars.Stamp("", ""))
-        digest = seeding.digest(storage.read_bytes(sidecars.url(folder, "", shard.name)))
-        parts.append(
-            {
-                "file": f"{shard.name}.parquet",
-                "rows": table.num_rows,
-                "digest": digest.hex(),
-                "shard": shards.document(shard),
-            }
-        )
-    document = {
-        "kind": "pilot",
-        "samples": len(order),
-        "rows": len(rows),
-        "digest": seeding.digest(json.dumps(parts)).hex(),
-        "parts": parts,
-    }
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    storage.write_atomic(storage.join(folder, manifest.DOCUMENT), text.encode())
+        cut.append(shard)
+    writing.document(folder, cut, {"kind": "pilot", "samples": len(order)})
 
 
 def _table(

@@ -49,10 +49,9 @@ def draw(document: config.Run) -> dict[str, beam_runner_api_pb2.Pipeline]:
     cut = ingest.cut(ingest.files(document), document.ingest.shard_rows)
     read = ingest.Write(document.run, "", 0, document.ingest, "")
     found = view.View(document.run, (), document.ingest.max_text_bytes, 0)
-    steps = {
-        "ingest": beam.ParDo(read),
-        "embed": embed.transform(embed.Write(found, "", document.embed.dtype), document.embed),
-    }
+    section = document.embed
+    write = embed.Write(found, "", section.dtype, section.content)
+    steps = {"ingest": beam.ParDo(read), "embed": embed.transform(write, section)}
 
     def build(name: str) -> engine.Build:
         return lambda pipeline: session.spans(pipeline, cut) | name >> steps[name]

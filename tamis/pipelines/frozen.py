@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors, removed, sidecars, storage
+from tamis.pipelines import kept as there
 from tamis.schemas import index, lineage, rejected, shards
 
 
@@ -147,11 +148,11 @@ class Frozen:
                 continue
             if folder != rejected.FOLDER:
                 sidecars.check(self.root, folder, shard.name, old)
-            aligned = old.index if stage == "ingest" else _aligned(self.here, shard.name)
-            if aligned == old.index:
+            new = old if stage == "ingest" else there.expected(self.here, shard.name, inputs)
+            if new.index == old.index:
                 storage.copy(url, to)
             else:
-                self._without(folder, shard.name, sidecars.Stamp(aligned, inputs))
+                self._without(folder, shard.name, new)
         return old.inputs
 
     def compare(self, shard: shards.Shard) -> None:
@@ -191,7 +192,7 @@ class Frozen:
     def _stamp(self, stage: str, shard: str) -> sidecars.Stamp:
         entry = self.entry(stage)
         inputs = entry.get("adopted", {}).get(shard, entry["inputs"])
-        return sidecars.Stamp(_aligned(self.root, shard), inputs)
+        return there.expected(self.root, shard, inputs)
 
     def _without(self, folder: str, shard: str, stamp: sidecars.Stamp) -> None:
         """Copy a sidecar without the rows that the new index has not."""
@@ -214,10 +215,6 @@ def modified(files: Iterable[shards.File]) -> dict[str, str]:
 def kept(place: str) -> str:
     """Where a copy of a fitted file of an earlier run is."""
     return storage.join(lineage.FOLDER, place.removeprefix(f"{lineage.FOLDER}/"))
-
-
-def _aligned(root: str, shard: str) -> str:
-    return sidecars.stamp_of(root, index.FOLDER, shard).index
 
 
 def _rows(cut: Iterable[shards.Shard]) -> dict[str, int]:

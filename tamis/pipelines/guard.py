@@ -185,7 +185,7 @@ def _read(run: session.Session) -> schema.Guard:
 
 def _write(run: session.Session, entry: schema.Guard) -> None:
     run.ledger[schema.KEY] = entry.model_dump(mode="json")
-    ledger.write(run.root, run.ledger)
+    run.save()
 
 
 def _terms(entry: schema.Guard) -> thresholdout.Thresholdout:

@@ -6,10 +6,9 @@ from tamis import sidecars, storage
 from tamis.schemas import index, shards
 
 
-def expected(root: str, folder: str, shard: str, inputs: str) -> sidecars.Stamp:
-    """The stamp of a sidecar in `folder` that is there and was made from `inputs`."""
-    aligned = folder if folder == index.FOLDER else index.FOLDER
-    return sidecars.Stamp(sidecars.stamp_of(root, aligned, shard).index, inputs)
+def expected(root: str, shard: str, inputs: str) -> sidecars.Stamp:
+    """The stamp of a sidecar that was made from `inputs`, of a shard whose index is there."""
+    return sidecars.Stamp(sidecars.stamp_of(root, index.FOLDER, shard).index, inputs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Kept:
             return False
         found = sidecars.stamp_of(self.root, self.folder, shard.name)
         inputs = found.inputs if self.old.get(shard.name) == found.inputs else self.inputs
-        wanted = expected(self.root, self.folder, shard.name, inputs)
+        wanted = expected(self.root, shard.name, inputs)
         if self.redo and found != wanted:
             return False
         sidecars.check(self.root, self.folder, shard.name, wanted)

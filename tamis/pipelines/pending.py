@@ -33,4 +33,4 @@ class Pending(beam.DoFn):
         if not storage.exists(sidecars.url(self._root, self._folder, shard)):
             return False
         found = sidecars.stamp_of(self._root, self._folder, shard)
-        return found == kept.expected(self._root, self._folder, shard, self._inputs)
+        return found == kept.expected(self._root, shard, self._inputs)

@@ -68,7 +68,7 @@ class Session:
         if self.earlier and guard.KEY in self.earlier.ledger and guard.KEY not in self.ledger:
             # Answers that a target has given are given: a folder that continues has no new budget.
             self.ledger[guard.KEY] = self.earlier.ledger[guard.KEY]
-            ledger.write(self.root, self.ledger)
+            self.save()
 
     @functools.cached_property
     def earlier(self) -> frozen.Frozen | None:

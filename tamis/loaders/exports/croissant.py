@@ -6,11 +6,10 @@ run: its configuration's digest and the version of tamis. There is no clock in i
 which is for those who know it to add.
 """
 
-import hashlib
 import json
 from typing import Any
 
-from tamis import sidecars, storage
+from tamis import storage
 from tamis.loaders import manifest
 from tamis.schemas import manifest as schema
 
@@ -116,9 +115,7 @@ def _parts(folder: str, document: dict, *, beside: bool) -> list[dict]:
             "name": part["file"],
             "contentUrl": part["file"] if beside else storage.join(folder, part["file"]),
             "encodingFormat": _ENCODINGS["parquet"],
-            "sha256": hashlib.sha256(
-                storage.read_bytes(sidecars.url(folder, "", part["file"].removesuffix(".parquet")))
-            ).hexdigest(),
+            "sha256": storage.sha256(storage.join(folder, part["file"])),
         }
         for part in document["parts"]
     ]
