@@ -65,7 +65,7 @@ class Frozen:
         Raises:
           SchemaError: an old file has changed since, or is not there.
         """
-        known = {_name(s.file): (_number(s.name), s.file) for s in self.known.values()}
+        known = {_name(s.file): (s.number, s.file) for s in self.known.values()}
         named = {_name(file): file for file in found}
         for name, (_, old) in known.items():
             if old.source not in gone:
@@ -227,10 +227,6 @@ def _rows(cut: Iterable[shards.Shard]) -> dict[str, int]:
 
 def _name(file: shards.File) -> tuple[str, str, str]:
     return file.role, file.source, file.path
-
-
-def _number(shard: str) -> int:
-    return int(shard.split("-")[1])
 
 
 def _same_file(old: shards.File, new: shards.File | None) -> None:

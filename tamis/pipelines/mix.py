@@ -30,7 +30,8 @@ def mix(run: session.Session, *, budget: int | None = None) -> schema.Mix:
     epsilon = where.epsilon * where.unit
     alone = where.distance(names, np.eye(len(names)))[0]
     best = transport.best_mixture(where.mixture(names), None, epsilon)
-    weights, cost = _no_worse(best.weights, best.value / where.unit, alone)
+    reached = float(where.distance(names, best.weights)[0])  # its value is a bound, and coarser
+    weights, cost = _no_worse(best.weights, reached, alone)
     return schema.Mix(
         names,
         alone,

@@ -35,7 +35,8 @@ class Order:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (columns.UID, *self.scored)
+        # Copies that are kept are alike in all but their place.
+        return (columns.UID, *(() if self.groups.drop else (columns.PLACE,)), *self.scored)
 
     @property
     def scored(self) -> tuple[str, ...]:
@@ -62,6 +63,9 @@ class Order:
     def tail(self, batch: pa.RecordBatch) -> NDArray[np.uint64]:
         """The hash of each row, shape (n,)."""
         names = uids.from_hex(batch.column(columns.UID))
+        if not self.groups.drop:
+            place = batch.column(columns.PLACE).to_numpy().astype(np.uint64)
+            names = names ^ np.stack([np.zeros_like(place), seeding.mix(place)], axis=1)
         return seeding.priority(names, self.seed, *self.purpose)
 
 

@@ -50,6 +50,7 @@ def _score(run: session.Session, name: str) -> None:
     places = _places(run, name)
     paths = {field: storage.join(run.root, place) for field, place in places.items()}
     scorer = scorers.build(name, options, paths)
+    _shown(run, scorer.reads)
     part = [name, options, *_part(run, name)]
     reads = needs(scorer.reads)
     inputs = run.digest(stage(name), VERSION, part, reads)
@@ -166,6 +167,17 @@ def needs(reads: Iterable[str]) -> list[str]:
         )
     read = {homes[c] for c in reads if c in homes}
     return ["ingest", *sorted(read | {c for c in reads if c.startswith("score:")})]
+
+
+def _shown(run: session.Session, reads: Iterable[str]) -> None:
+    """Raise unless every source declares the images that a scorer reads."""
+    silent = [n for n, s in run.config.sources.items() if not s.columns().image]
+    if columns.IMAGE in reads and silent:
+        raise errors.ConfigError(
+            f"a scorer reads the column {columns.IMAGE!r}, which no stage writes",
+            why=f"source {silent[0]!r} declares none",
+            remedy="name it in the source, image: ..., or take the scorer out of `score`",
+        )
 
 
 def _class_means(run: session.Session, paths: dict[str, str]) -> None:

@@ -30,6 +30,7 @@ _HOME = {
 }
 # Row groups to a batch without vectors: few numbers a row, where a read costs more than its bytes.
 _GROUPS = 8
+_ROW_BITS = 40  # of a place: a trillion rows in each of eight million files
 # What a reader may ask for, beside `score:<name>`.
 _CONTENT = (columns.TEXT, columns.IMAGE)  # read from the input itself
 COLUMNS = (*_CONTENT, columns.SOURCE, *_HOME)
@@ -146,6 +147,8 @@ class View:
                 for part, names in zip(parts, wanted.values(), strict=True)
                 for name, stored in names.items()
             }
+            if columns.PLACE in found:
+                found[columns.PLACE] = _place(shard, found[columns.PLACE])
             yield _batch(found, reads, shard, parts[0].num_rows)
 
     def _with_content(
@@ -226,10 +229,17 @@ def _by_folder(reads: tuple[str, ...]) -> dict[str, dict[str, str]]:
     for name in reads:
         if name == columns.SOURCE:
             continue
+        if name == columns.PLACE:
+            wanted.setdefault(index.FOLDER, {})[name] = index.ROW
+            continue
         kind, _, scorer = name.partition(":")
         folder, stored = (scores.folder(scorer), scores.SCORE) if scorer else (_HOME[kind], name)
         wanted.setdefault(folder, {})[name] = stored
     return wanted
+
+
+def _place(shard: shards.Shard, rows: pa.Array) -> pa.Array:
+    return pa.array((shard.number << _ROW_BITS) | rows.to_numpy())
 
 
 def _batch(

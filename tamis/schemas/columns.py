@@ -15,3 +15,4 @@ N_UNITS = "n_units"
 CLUSTER = "cluster"
 COSINE = "cosine"
 SOURCE = "source"
+PLACE = "place"  # number of the file and row in it, packed: no two rows of a run share it

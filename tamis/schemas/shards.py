@@ -102,6 +102,11 @@ class Shard:
     def source(self) -> str:
         return self.file.source
 
+    @property
+    def number(self) -> int:
+        """Of the file among those of the run."""
+        return int(self.name.split("-")[1])
+
 
 def document(shard: Shard) -> dict:
     """A shard as plain JSON values."""

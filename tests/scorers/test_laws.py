@@ -87,6 +87,7 @@ def batch():
             "cosine": pa.array(rng.uniform(-1, 1, N).astype(np.float32)),
             "image": pa.array([encoded(i) for i in range(N)], pa.binary()),
             "image_embedding": embeddings.column(unit_rows(N, seed=3)),
+            "text_embedding": embeddings.column(unit_rows(N, seed=4)),
             "score:lexical": pa.array(rng.standard_normal(N).astype(np.float32)),
             "score:prototypes": pa.array(rng.uniform(0, 1, N).astype(np.float32)),
             "cluster": pa.array(rng.integers(0, 5, N).astype(np.int32)),
