@@ -32,7 +32,7 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # On a real Spark and a real Flink, which are fetched first: some 0.8 GB, and minutes.
 test-engines: $(VENV)/.dev build/cluster/spark/.fetched build/cluster/flink/.fetched
