@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import sys
 import threading
@@ -78,8 +79,9 @@ class _Json:
     def stage(self, name: str, total: int, count: Count, *, reused: int = 0) -> Iterator[Outcome]:
         started, outcome = time.monotonic(), Outcome(total, count)
         self._say({"stage": name, "event": "start", "rows": total, "reused_shards": reused})
-        # A long stage must show signs of life; a short one should be two lines.
-        with _polling(lambda: self._beat(name, outcome, started), every=5.0):
+        # A long stage must show signs of life; a short one should be two lines, a log of a night
+        # no book.
+        with _polling(lambda: self._beat(name, outcome, started), pauses=_doubling(5.0, 60.0)):
             yield outcome
         seconds = round(time.monotonic() - started, 3)
         done = {"stage": name, "event": "done", outcome.unit: outcome.total, "seconds": seconds}
@@ -89,8 +91,11 @@ class _Json:
         done, seconds = outcome.count(), time.monotonic() - started
         rate = done / seconds if seconds else 0.0
         eta = round((outcome.total - done) / rate, 1) if rate else None
-        beat = {"stage": name, "event": "progress", "done": done, outcome.unit: outcome.total}
-        self._say(beat | {"per_second": round(rate, 1), "eta_seconds": eta})
+        beat: dict = {"stage": name, "event": "progress", "seconds": round(seconds, 1)}
+        if outcome.total:  # else it counts nothing, and is alive
+            beat |= {"done": done, outcome.unit: outcome.total}
+            beat |= {"per_second": round(rate, 1), "eta_seconds": eta}
+        self._say(beat)
 
     def _say(self, event: dict) -> None:
         self._stream.write(json.dumps(event) + "\n")
@@ -131,7 +136,7 @@ class _Rich:
                     eta=f"{left:,.0f} s left" if done and left > 1 else "",
                 )
 
-            with _polling(look, every=POLL_SECONDS):
+            with _polling(look, pauses=itertools.repeat(POLL_SECONDS)):
                 yield outcome
             outcome.count = lambda: outcome.total
             look()
@@ -145,9 +150,20 @@ def _notes(note: str, outcome: Outcome) -> str:
     return ", ".join(part for part in (note, rejected, outcome.note) if part)
 
 
+def _doubling(first: float, most: float) -> Iterator[float]:
+    """Seconds.
+
+    >>> list(itertools.islice(_doubling(5.0, 60.0), 6))
+    [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    """
+    while True:
+        yield first
+        first = min(2 * first, most)
+
+
 @contextlib.contextmanager
-def _polling(look: Callable[[], None], *, every: float) -> Iterator[None]:
-    """Call `look` now and then from a thread while the block runs.
+def _polling(look: Callable[[], None], *, pauses: Iterator[float]) -> Iterator[None]:
+    """Call `look` after each pause (seconds), from a thread, while the block runs.
 
     A look that fails must not stop the work it looks at, so it only stops the looking; the block's
     own error is the one that is raised.
@@ -156,7 +172,7 @@ def _polling(look: Callable[[], None], *, every: float) -> Iterator[None]:
 
     def loop() -> None:
         with contextlib.suppress(Exception):
-            while not over.wait(every):
+            while not over.wait(next(pauses)):
                 look()
 
     thread = threading.Thread(target=loop, daemon=True)
