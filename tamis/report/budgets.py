@@ -31,7 +31,7 @@ def overview(known: facts.Facts) -> markup.Safe:
         if checked:
             row += _measured(checked.get(b.samples))
         rows.append([*row, _runner_up(b)])
-    return tables.table(columns, rows)
+    return tables.table(columns, rows, class_="stacked")
 
 
 def cards(known: facts.Facts) -> markup.Safe:
@@ -151,11 +151,14 @@ def _allocation(made: plan.Plan, budget: plan.Budget, numbers: dict[str, int]) -
 
 
 def _collect(budget: plan.Budget) -> markup.Safe | None:
-    """What more unique rows would bring, most first."""
+    """What more unique rows would bring, most first, as far as three digits show it."""
     if not budget.marginal:
         return None
     ranked = sorted(budget.marginal, key=lambda m: m.per_1000_rows)[:_COLLECTED]
-    text = f"Error with 1,000 more unique rows of: {', '.join(_worth(m) for m in ranked)}."
+    shown = [_worth(m) for m in ranked if round(m.per_1000_rows, 3)]
+    text = f"Error with 1,000 more unique rows of: {', '.join(shown)}."
+    if not shown:
+        text = "1,000 more unique rows of no stratum would change the error by 0.001."
     return markup.tag("p", markup.tag("small", text), class_="unused")
 
 

@@ -26,7 +26,7 @@ def competition(known: facts.Facts) -> markup.Safe:
                 words.count(b.largest_pilot),
             ]
         )
-    return tables.table(columns, rows)
+    return tables.table(columns, rows, class_="stacked")
 
 
 def places(known: facts.Facts) -> str:

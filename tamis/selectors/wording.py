@@ -214,9 +214,8 @@ def _capital(sentence: str) -> str:
 
 
 def _epochs(epochs: float) -> str:
-    if epochs == 1:
-        return "one epoch"
-    return f"{epochs:.2g} epochs" if epochs < 10 else f"{epochs:.0f} epochs"
+    told = f"{epochs:.2g}" if epochs < 10 else f"{epochs:.0f}"
+    return "one epoch" if told == "1" else f"{told} epochs"
 
 
 def _listed(parts: Sequence[str]) -> str:

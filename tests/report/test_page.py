@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from tamis.report import budgets, page
+from tamis.schemas import plan
 
 NASTY = '<script>alert("x")</script>'
 
@@ -131,3 +132,20 @@ def test_a_choice_that_loses_says_to_whom(known):
     assert told.count("loses to the best tenth") == 3
     assert "loses to random" not in told
     assert "+0.050 to +0.056" in told
+
+
+def test_more_rows_of_no_use_are_not_told_in_zeros(known):
+    """A change below three digits would read `-0.000 (-0.000 to +0.000)`."""
+    gains = {"movie": -0.02, "amazon": -0.0004}
+
+    def told(gains):
+        worth = [
+            plan.Marginal(stratum=s, per_1000_rows=v, interval=(v - 0.0001, v))
+            for s, v in gains.items()
+        ]
+        made = [b.model_copy(update={"marginal": worth}) for b in known.plan.budgets]
+        bare = known.plan.model_copy(update={"budgets": made})
+        return str(budgets.cards(dataclasses.replace(known, plan=bare)))
+
+    assert "unique rows of: movie −0.020 (−0.020 to −0.020)." in told(gains)
+    assert "unique rows of no stratum would change" in told({"amazon": -0.0004})
