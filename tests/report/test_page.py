@@ -140,7 +140,13 @@ def test_more_rows_of_no_use_are_not_told_in_zeros(known):
 
     def told(gains):
         worth = [
-            plan.Marginal(stratum=s, per_1000_rows=v, interval=(v - 0.0001, v))
+            plan.Marginal(
+                stratum=s,
+                per_row=v / 1000,
+                per_row_interval=(v / 1000, v / 1000),
+                per_1000_rows=v,
+                interval=(v - 0.0001, v),
+            )
             for s, v in gains.items()
         ]
         made = [b.model_copy(update={"marginal": worth}) for b in known.plan.budgets]
