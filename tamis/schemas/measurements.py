@@ -7,6 +7,7 @@ metadata. A CSV of one's own training runs has the columns `samples, error`, one
 """
 
 import contextlib
+import difflib
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -204,9 +205,16 @@ def from_flat(flat: pa.Table) -> pa.Table:
     """
     names = [c.removeprefix(_PREFIX[WEIGHTS]) for c in flat.column_names if c.startswith("weight:")]
     wanted = [SAMPLES, ERROR, *(p + name for p in _PREFIX.values() for name in names)]
+    strange = [c for c in flat.column_names if ":" in c and not c.startswith((*_PREFIX.values(),))]
+    if strange:
+        raise errors.PlanError(
+            f"measurements: column {strange[0]!r} means nothing",
+            remedy="a stratum's columns are weight:<stratum> and supply:<stratum>",
+        )
     for column in wanted if names else [*wanted, "weight:<stratum>"]:
         if column not in flat.column_names:
-            raise _missing(f"column {column!r}")
+            near = difflib.get_close_matches(column, {*flat.column_names} - {*wanted}, 1)
+            raise _missing(f"column {column!r}" + (f"; is it {near[0]!r}?" if near else ""))
 
     def numbers(column: str) -> NDArray[np.float64]:
         try:

@@ -159,8 +159,8 @@ def rising(
         f"at {int(cells.samples[low]):,} samples to {cells.error[high]:.3f} at "
         f"{int(cells.samples[high]):,} ({cells.epochs[high].max():.0f} epochs). Goyal et al.'s law "
         "(RepetitionUtility) and Power can only fall and would call this a plateau; SignalNoise "
-        "can rise. Each budget uses the law that predicts its longest runs best from the shorter "
-        f"ones: SignalNoise for {_listed(budgets) if budgets else 'none'}."
+        "can rise. Each budget uses the laws that best predict runs they have not seen, longer "
+        f"ones and other mixtures: SignalNoise for {_listed(budgets) if budgets else 'none'}."
     )
 
 

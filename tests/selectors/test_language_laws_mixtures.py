@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize
 
 from tamis import errors
 from tamis.selectors.laws.info_law import SHARES, InfoLaw
@@ -168,3 +169,45 @@ def test_unmeasured_mixtures_are_refused():
     law = MixturePower({0.1: 40.0, 1.0: 30.0}, 0.25, 1.1)
     with pytest.raises(errors.PlanError, match=r"outside the measured 0\.1 to 1"):
         law.predict(params=1e8, share=0.01)
+
+
+def two_tasks(noise):
+    rng = np.random.default_rng(2)
+    p, n = np.repeat([0.1, 0.5, 1.0], 20), np.tile(10 ** np.linspace(7, 9, 20), 3)
+    law = MixturePower({0.1: 60.0, 0.5: 40.0, 1.0: 30.0}, 0.25, 1.1)
+    loss = law.predict(params=n, share=p) + noise * rng.standard_normal(60)
+    return {"params": n, "share": p, "loss": loss}
+
+
+def test_intervals_are_as_wide_as_those_of_least_squares():
+    table = two_tasks(0.01)
+    found = MixturePower.fit(table, resamples=200)
+    task = np.unique(table["share"], return_inverse=True)[1]
+
+    def curve(n, alpha, irreducible, *factor):
+        return np.take(factor, task) * n**-alpha + irreducible
+
+    start = (0.3, 1.0, 50, 50, 50)
+    best, covariance = optimize.curve_fit(curve, table["params"], table["loss"], start)
+    names = ("alpha", "irreducible", "factor[0.1]", "factor[0.5]", "factor[1]")
+    width = [np.subtract(*found.interval[name][::-1]) for name in names]
+    assert [found.parameters[name] for name in names] == pytest.approx(best, rel=1e-3)
+    assert width == pytest.approx(2 * 1.645 * np.sqrt(np.diag(covariance)), rel=0.25)
+
+
+def test_every_parameter_has_an_interval_around_it():
+    pool = pools()
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(120))
+    for found in (
+        MixtureRepetition.fit(scarce_runs(40, noise=0.01), resamples=15),
+        InfoLaw.fit(pool | {"loss": info_loss(InfoLaw(), pool) * noise}, resamples=15),
+    ):
+        assert found.interval.keys() == found.parameters.keys()
+        assert all(lo <= found.parameters[p] <= hi for p, (lo, hi) in found.interval.items())
+
+
+def test_as_many_parameters_as_runs_leave_no_interval():
+    runs = {"params": [1e7, 1e8, 1e9, 1e8], "share": [1, 1, 1, 0.5], "loss": [2.1, 1.8, 1.6, 1.9]}
+    found = MixturePower.fit(runs)
+    assert not found.interval
+    assert any("no run is left" in w for w in found.warnings)

@@ -283,6 +283,13 @@ def test_no_law_predicts_what_is_no_training(law, weights, samples, supply, said
         law.predict(weights, samples, supply)
 
 
+@pytest.mark.parametrize("law", FIVE, ids=lambda law: law.name)
+def test_a_stratum_without_rows_and_share_is_nothing_at_all(law):
+    with np.errstate(all="raise", under="ignore"):
+        got = law.predict([1, 0], 100, [10, 0])
+    assert got == pytest.approx(law.predict([1, 0], 100, [10, 10]))
+
+
 @pytest.mark.parametrize("law", [laws.RepetitionUtility, laws.EffectiveData])
 @pytest.mark.parametrize("change", [{"b": [np.nan]}, {"tau": [0]}, {"a": -1}, {"d": np.nan}])
 def test_no_law_is_made_of_nonsense(law, change):

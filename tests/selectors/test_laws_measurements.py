@@ -85,6 +85,21 @@ def test_a_missing_column_is_named(tmp_path):
         measurements.read(tmp_path / "n.csv")
 
 
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("sampels,error,weight:a,supply:a", "no column 'samples'; is it 'sampels'?"),
+        ("samples,eror,weight:a,supply:a", "no column 'error'; is it 'eror'?"),
+        ("samples,error,wieght:a,supply:a", "column 'wieght:a' means nothing.*weight:<stratum>"),
+        ("samples,error,weight:a,suply:a", "column 'suply:a' means nothing.*supply:<stratum>"),
+    ],
+)
+def test_a_slip_in_a_column_is_named(tmp_path, head, said):
+    (tmp_path / "m.csv").write_text(f"{head}\n10,.4,1,20\n")
+    with pytest.raises(errors.PlanError, match="(?s)" + said.replace("?", r"\?")):
+        measurements.read(tmp_path / "m.csv")
+
+
 def test_a_table_without_names_is_refused():
     with pytest.raises(errors.PlanError, match="no names of the strata"):
         measurements.validate(table().replace_schema_metadata(None))

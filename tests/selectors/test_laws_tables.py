@@ -94,6 +94,43 @@ def test_laws_of_shares_alone_take_part_where_there_are_shares():
     assert language.applicable(table) == (laws.MixtureRepetition, laws.MixturePower)
 
 
+def test_a_share_between_others_is_predicted_without_it():
+    """Shares 0 and .6 stay; 0 is no share of the task, and MixturePower has no logarithm for it."""
+    rng = np.random.default_rng(0)
+    share = np.resize([0.0, 0.1, 0.3, 0.6], 60)
+    n, d = 10 ** rng.uniform(8, 9, 60), 10 ** rng.uniform(9, 11, 60)
+    truth = laws.MixtureRepetition(1.7, 300, 0.33, 400, 0.05, 0.32, 0.2, 9.5, 0.2)
+    loss = truth.predict(params=n, tokens=d, unique=1e8, share=share)
+    loss = loss * np.exp(0.01 * rng.standard_normal(60))
+    runs = {"params": n, "tokens": d, "unique_tokens": np.full(60, 1e8), "share": share}
+    runs["loss"] = loss
+    (entry,) = tables.compete(runs)
+    assert entry.name == "MixtureRepetition"
+    want = []
+    for out in (share == 0.1, share == 0.3):
+        kept = {name: column[~out] for name, column in runs.items()}
+        blind = laws.MixtureRepetition.fit(kept, resamples=0).law
+        seen = blind.predict(params=n[out], tokens=d[out], unique=1e8, share=share[out])
+        want.extend(np.log(seen / loss[out]))
+    assert entry.mixture_error == pytest.approx(np.sqrt(np.mean(np.square(want))))
+    assert laws.compare(runs)["mixture_error"].to_pylist() == [entry.mixture_error]
+
+
+def test_info_law_competes_on_weights_of_buckets():
+    rng = np.random.default_rng(0)
+    runs = {
+        "params": 10 ** rng.uniform(8.4, 9.1, 20),
+        "tokens": 10 ** rng.uniform(10, 11.5, 20),
+        "unique_tokens": np.full(20, 5e10),
+    }
+    weights = np.resize(rng.dirichlet([2, 2, 1, 1, 0.5, 0.5], 4), (20, 6))
+    takes = {"params": runs["params"], "tokens": runs["tokens"], "unique": 5e10}
+    runs["loss"] = laws.InfoLaw().predict(**takes, weights=weights)
+    (entry,) = tables.compete({**runs, "weights": pa.array(list(weights))})
+    assert (entry.name, entry.left_out.size) == ("InfoLaw", 20)
+    assert entry.mixture_error < 1e-3
+
+
 def test_leaving_a_mixture_out_is_a_fit_without_it():
     noise = 0.004 * np.random.default_rng(0).standard_normal(9)
     table = flat(MIX.predict(SHARES, LENGTHS, [500, 500]) + noise)

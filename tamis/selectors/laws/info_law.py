@@ -86,7 +86,13 @@ class InfoLaw:
 
     @classmethod
     def fit(
-        cls, table: runs.Table, *, shares: Sequence[float] = SHARES, unit: float = UNIT
+        cls,
+        table: runs.Table,
+        *,
+        shares: Sequence[float] = SHARES,
+        unit: float = UNIT,
+        resamples: int = 40,
+        seed: int = 0,
     ) -> runs.LinearFit:
         """Scale and exponent by ridge regression inside L-BFGS-B over theta, a and b.
 
@@ -98,6 +104,8 @@ class InfoLaw:
           table: Columns params, tokens, unique_tokens, loss, and weights, a list per row.
           shares: B.
           unit: Tokens per unit.
+          resamples: Of the bootstrap behind the intervals; 0 for none.
+          seed: Of the bootstrap.
 
         Raises:
           PlanError: the runs are unusable.
@@ -115,13 +123,17 @@ class InfoLaw:
             info = information(k / unit, s / unit, w, shares, theta, a * np.log(n) + b)
             return np.stack([np.ones(len(y)), -np.log(info)], axis=1)
 
+        def values(found: dict[str, float]) -> dict[str, float]:
+            alpha = float(np.exp(found["log_alpha"]))
+            return {n: x for n, x in found.items() if n != "log_alpha"} | {"alpha": alpha}
+
         names = ("log_alpha", "beta")
-        problem = profile.Separable(_NONLINEAR, _BOUNDS, design, np.log(y), names, ("beta",))
-        found = profile.fit(problem, np.array(_STARTS))
-        values = dict(found.parameters)
-        values["alpha"] = float(np.exp(values.pop("log_alpha")))
-        law = cls(**values, shares=tuple(shares), unit=unit)
-        return runs.LinearFit(law, values, found.rmse, (*_gaps(n, w), *found.warnings))
+        target = np.log(y)
+        problem = profile.Separable(_NONLINEAR, _BOUNDS, design, target, names, ("beta",), values)
+        found = profile.fit(problem, np.array(_STARTS), resamples=resamples, seed=seed)
+        law = cls(**found.parameters, shares=tuple(shares), unit=unit)
+        said = (*_gaps(n, w), *found.warnings)
+        return runs.LinearFit(law, found.parameters, found.rmse, said, found.interval)
 
 
 def information(

@@ -12,13 +12,16 @@ from tamis import errors
 from tamis.selectors.laws import huber, runs
 from tamis.selectors.laws.chinchilla import Chinchilla
 from tamis.selectors.laws.data_constrained import DataConstrained
+from tamis.selectors.laws.info_law import InfoLaw
 from tamis.selectors.laws.memorisation import Memorisation
 from tamis.selectors.laws.mixture_power import MixturePower
 from tamis.selectors.laws.mixture_repetition import MixtureRepetition
 
 LOSS = "loss"
 _HELD_OUT = 0.2  # of the runs, those with most compute
-_SEEDED = (Chinchilla, DataConstrained, Memorisation)  # intervals by bootstrap
+_FOLDS = 5  # of mixtures; with more of them some are left out together
+_FEWEST = 3  # mixtures
+_MIXTURE = ("share", "weights")  # columns that say what was mixed
 
 # What each law's `predict` takes: argument to column.
 _ARGUMENTS: dict[type[Any], dict[str, str]] = {
@@ -32,6 +35,12 @@ _ARGUMENTS: dict[type[Any], dict[str, str]] = {
         "share": "share",
     },
     MixturePower: {"params": "params", "share": "share"},
+    InfoLaw: {
+        "params": "params",
+        "tokens": "tokens",
+        "unique": "unique_tokens",
+        "weights": "weights",
+    },
 }
 LAWS = tuple(_ARGUMENTS)
 _READ = sorted({LOSS, *(name for takes in _ARGUMENTS.values() for name in takes.values())})
@@ -46,11 +55,13 @@ class Entry:
       fitted: Shape (n,), predicted minus measured log loss.
       held_out: The same on the runs with most compute, fitted without them; empty when too few
         runs are left.
+      left_out: The same on runs of a mixture, fitted without it; see `_left_out`.
     """
 
     fit: huber.Fit | runs.LinearFit
     fitted: NDArray[np.float64]
     held_out: NDArray[np.float64]
+    left_out: NDArray[np.float64]
 
     @property
     def name(self) -> str:
@@ -60,24 +71,24 @@ class Entry:
     @property
     def held_out_error(self) -> float:
         """Root mean square; NaN when nothing could be held out."""
-        return float(np.sqrt(np.mean(self.held_out**2))) if self.held_out.size else float("nan")
+        return _rms(self.held_out)
 
     @property
     def mixture_error(self) -> float:
-        """NaN: these laws are about one mixture, or know only the share of one task."""
-        return float("nan")
+        """Leave-one-mixture-out; NaN for laws of one mixture, or with too few of them."""
+        return _rms(self.left_out)
 
     @property
     def fitted_error(self) -> float:
-        return float(np.sqrt(np.mean(self.fitted**2)))
+        return _rms(self.fitted)
 
 
 def applicable(table: pa.Table) -> tuple[type[Any], ...]:
-    """The laws whose columns are all there; where there are shares, only those that use them."""
+    """The laws whose columns are all there; where a mixture is told, only those that use it."""
     there = set(table.column_names)
     found = [law for law, takes in _ARGUMENTS.items() if {*takes.values(), LOSS} <= there]
-    shared = [law for law in found if "share" in _ARGUMENTS[law].values()]
-    return tuple(shared or found)
+    mixed = [law for law in found if set(_MIXTURE) & {*_ARGUMENTS[law].values()}]
+    return tuple(mixed or found)
 
 
 def unread(table: pa.Table) -> tuple[str, ...]:
@@ -87,22 +98,11 @@ def unread(table: pa.Table) -> tuple[str, ...]:
     return tuple(f"{n} ({m[0]}?)" if m else n for n, m in zip(names, near, strict=True))
 
 
-def fit(table: pa.Table, *, law: type[Any], seed: int = 0) -> huber.Fit | runs.LinearFit:
-    """The law's own fit.
-
-    Raises:
-      PlanError: the runs are unusable.
-    """
-    found: huber.Fit | runs.LinearFit
-    found = law.fit(table, seed=seed) if law in _SEEDED else law.fit(table)
-    return found
-
-
 def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> list[Entry]:
     """Fit every law to all runs, and without the fifth of them that took most compute.
 
     Compute is 6 N D, or N where the tokens are not told; runs of equal compute stay together. Laws
-    with more parameters than there are runs do not take part.
+    with more parameters than there are runs, or that cannot read these, do not take part.
 
     Returns:
       Entries by held-out error, or by misfit where nothing can be held out.
@@ -122,28 +122,59 @@ def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> l
 
 
 def _entry(table: pa.Table, law: type[Any], seed: int) -> Entry:
-    found = fit(table, law=law, seed=seed)
+    found = law.fit(table, seed=seed)
     if idle := unread(table):
         said = f"columns that no law reads: {', '.join(idle)}"
         found = dataclasses.replace(found, warnings=(said, *found.warnings))
-    fitted = _missed(found.law, table)
-    most = _most(table)
+    held_out = _blind(table, law, _most(table))
+    return Entry(found, _missed(found.law, table), held_out, _left_out(table, law))
+
+
+def _blind(table: pa.Table, law: type[Any], out: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Misses on the runs under a mask (n,), fitted without them; none where too few are left."""
     try:
-        blind = law.fit(
-            table.filter(pa.array(~most)), **({"resamples": 0} if law in _SEEDED else {})
-        )
-        return Entry(found, fitted, _missed(blind.law, table.filter(pa.array(most))))
+        found = law.fit(table.filter(pa.array(~out)), resamples=0).law
+        return _missed(found, table.filter(pa.array(out)))
     except errors.PlanError:
-        return Entry(found, fitted, np.empty(0))
+        return np.empty(0)
+
+
+def _left_out(table: pa.Table, law: type[Any]) -> NDArray[np.float64]:
+    """Misses on runs of each mixture, fitted without it; none with fewer than three mixtures.
+
+    The least and the largest share stay: beyond them `MixturePower` claims nothing, and laws are
+    compared on the same runs.
+    """
+    told = [name for name in _ARGUMENTS[law].values() if name in _MIXTURE]
+    if not told:
+        return np.empty(0)
+    mixtures, which = np.unique(runs.matrix(table, told[0]), axis=0, return_inverse=True)
+    if len(mixtures) < _FEWEST:
+        return np.empty(0)
+    which = which.reshape(-1)
+    ends = (0, len(mixtures) - 1) if mixtures.ndim == 1 else ()
+    fold = np.where(np.isin(which, ends), -1, which % _FOLDS)
+    missed = [_blind(table, law, fold == i) for i in np.unique(fold[fold >= 0])]
+    return np.concatenate(missed) if all(m.size for m in missed) else np.empty(0)
+
+
+def _rms(missed: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(missed**2))) if missed.size else float("nan")
 
 
 def _missed(law: Any, table: pa.Table) -> NDArray[np.float64]:  # noqa: ANN401
-    takes = {arg: runs.column(table, name) for arg, name in _ARGUMENTS[type(law)].items()}
+    takes = {arg: _argument(table, name) for arg, name in _ARGUMENTS[type(law)].items()}
     with np.errstate(invalid="ignore"):
         missed: NDArray[np.float64] = np.log(law.predict(**takes)) - np.log(
             runs.column(table, LOSS)
         )
     return missed
+
+
+def _argument(table: pa.Table, name: str) -> NDArray[np.float64]:
+    if name == "weights":
+        return runs.matrix(table, name)
+    return runs.column(table, name, positive=name != "share")  # none of the task is a share, too
 
 
 def _most(table: pa.Table) -> NDArray[np.bool_]:

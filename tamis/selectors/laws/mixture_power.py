@@ -64,11 +64,13 @@ class MixturePower:
         return np.interp(np.log(p), np.log(known), logs)
 
     @classmethod
-    def fit(cls, table: runs.Table) -> runs.LinearFit:
+    def fit(cls, table: runs.Table, *, resamples: int = 40, seed: int = 0) -> runs.LinearFit:
         """All factors and Linf by ridge regression inside L-BFGS-B over alpha.
 
         Args:
           table: Columns params, share, loss.
+          resamples: Of the bootstrap behind the intervals; 0 for none.
+          seed: Of the bootstrap.
 
         Raises:
           PlanError: the runs are unusable.
@@ -86,12 +88,15 @@ class MixturePower:
             return np.concatenate([power, np.ones((len(n), 1))], axis=1)
 
         names = tuple(f"factor[{s:g}]" for s in shares)
-        problem = profile.Separable(("alpha",), _BOUNDS, design, y, (*names, "irreducible"), names)
-        found = profile.fit(problem, np.array(_STARTS))
-        values = dict(found.parameters)
-        for name in names:
-            values[name] *= scale ** values["alpha"]
-        factor = dict(zip(shares.tolist(), (values[name] for name in names), strict=True))
-        law = cls(factor, values["alpha"], values["irreducible"])
+
+        def values(found: dict[str, float]) -> dict[str, float]:
+            return found | {name: found[name] * scale ** found["alpha"] for name in names}
+
+        columns = (*names, "irreducible")
+        problem = profile.Separable(("alpha",), _BOUNDS, design, y, columns, names, values)
+        found = profile.fit(problem, np.array(_STARTS), resamples=resamples, seed=seed)
+        best = found.parameters
+        factor = dict(zip(shares.tolist(), (best[name] for name in names), strict=True))
+        law = cls(factor, best["alpha"], best["irreducible"])
         gaps = ["only one model size: alpha is unknown"] if len(np.unique(n)) == 1 else []
-        return runs.LinearFit(law, values, found.rmse, (*gaps, *found.warnings))
+        return runs.LinearFit(law, best, found.rmse, (*gaps, *found.warnings), found.interval)

@@ -76,11 +76,13 @@ class MixtureRepetition:
         return self.E + size + self.B * n**self.delta / data**self.alpha + self.gamma * h
 
     @classmethod
-    def fit(cls, table: runs.Table) -> runs.LinearFit:
+    def fit(cls, table: runs.Table, *, resamples: int = 40, seed: int = 0) -> runs.LinearFit:
         """E, C, B, gamma by ridge regression inside L-BFGS-B over the exponents, r_1 and tau.
 
         Args:
           table: Columns params, tokens, unique_tokens (of the target), share, loss.
+          resamples: Of the bootstrap behind the intervals; 0 for none.
+          seed: Of the bootstrap.
 
         Raises:
           PlanError: the runs are unusable.
@@ -99,13 +101,19 @@ class MixtureRepetition:
             size = (n / mean_n) ** -beta
             return np.stack([np.ones(len(n)), size, (n / mean_n) ** delta / data**alpha, h], axis=1)
 
-        problem = profile.Separable(_NONLINEAR, _BOUNDS, design, y, _LINEAR, ("C", "B"))
-        found = profile.fit(problem, np.array(_STARTS))
-        values = dict(found.parameters)
-        values["C"] *= mean_n ** values["beta"]
-        values["B"] *= mean_d ** values["alpha"] / mean_n ** values["delta"]
-        gaps = _gaps(h * d / u, h)
-        return runs.LinearFit(cls(**values), values, found.rmse, (*gaps, *found.warnings))
+        def values(found: dict[str, float]) -> dict[str, float]:
+            scale = mean_d ** found["alpha"] / mean_n ** found["delta"]
+            return found | {
+                "C": found["C"] * mean_n ** found["beta"],
+                "B": found["B"] * scale,
+            }
+
+        signs = ("C", "B")
+        problem = profile.Separable(_NONLINEAR, _BOUNDS, design, y, _LINEAR, signs, values)
+        found = profile.fit(problem, np.array(_STARTS), resamples=resamples, seed=seed)
+        said = (*_gaps(h * d / u, h), *found.warnings)
+        law = cls(**found.parameters)
+        return runs.LinearFit(law, found.parameters, found.rmse, said, found.interval)
 
 
 def effective_tokens(

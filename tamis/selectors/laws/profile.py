@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from tamis import seeding
+
+LEVEL = 0.9
 RIDGE = 1e-6  # on standardised columns
 
 _STEP = 1e-30
@@ -30,6 +33,7 @@ class Separable:
       target: Shape (n,).
       linear: Names of the columns, shape (q,).
       positive: Columns whose coefficient must not be negative to mean anything.
+      values: From the numbers above, by name, to the law's own parameters.
     """
 
     names: tuple[str, ...]
@@ -38,6 +42,7 @@ class Separable:
     target: NDArray[np.float64]
     linear: tuple[str, ...]
     positive: tuple[str, ...] = ()
+    values: Callable[[dict[str, float]], dict[str, float]] = dict
 
     def solve(self, v: NDArray) -> tuple[NDArray, NDArray]:
         """Coefficients (q,) by ridge regression, and residuals (n,); both analytic in `v`."""
@@ -57,46 +62,86 @@ class Separable:
         gradient = [2 * float(miss @ s.imag) / _STEP / unit for s in slopes]
         return float(miss @ miss) / unit, np.array(gradient)
 
+    def descended(self, start: NDArray[np.float64], steps: int) -> optimize.OptimizeResult:
+        """L-BFGS-B from logs of the nonlinear parameters, shape (p,)."""
+        return optimize.minimize(
+            self.cost,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.log(self.bounds),
+            options={"maxiter": steps, "ftol": 1e-15, "gtol": 1e-10},
+        )
+
+    def named(self, v: NDArray[np.float64]) -> dict[str, float]:
+        """The nonlinear parameters and the coefficients that go with them."""
+        numbers = zip(self.linear, self.solve(v)[0].tolist(), strict=True)
+        return dict(zip(self.names, np.exp(v).tolist(), strict=True)) | dict(numbers)
+
 
 @dataclasses.dataclass(frozen=True)
 class Solution:
     """The fitted numbers.
 
     Attributes:
-      parameters: Name to value, nonlinear and linear.
+      parameters: Of the law, name to value.
+      interval: Name to (lo, hi), 90 %; empty without resamples, or where every run is needed.
       rmse: Of the target.
       warnings: Which are at a bound, free to move or of the wrong sign, in words.
     """
 
     parameters: dict[str, float]
+    interval: dict[str, tuple[float, float]]
     rmse: float
     warnings: tuple[str, ...]
 
 
-def fit(problem: Separable, starts: NDArray[np.float64]) -> Solution:
+def fit(
+    problem: Separable, starts: NDArray[np.float64], *, resamples: int = 0, seed: int = 0
+) -> Solution:
     """The best of shape (s, p) starts, given as the parameters themselves."""
     bounds = np.log(problem.bounds)
-    found = [
-        optimize.minimize(
-            problem.cost,
-            np.clip(np.log(x), *bounds.T),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": 500, "ftol": 1e-15, "gtol": 1e-10},
-        )
-        for x in starts
-    ]
-    best = min(found, key=lambda r: float(r.fun))
-    linear, miss = problem.solve(best.x)
-    values = dict(zip(problem.names, np.exp(best.x).tolist(), strict=True))
-    values |= dict(zip(problem.linear, linear.tolist(), strict=True))
+    found = [problem.descended(np.clip(np.log(x), *bounds.T), 500) for x in starts]
+    best = min(found, key=lambda r: float(r.fun)).x
+    miss, numbers = problem.solve(best)[1], problem.named(best)
     said = [
-        *_at_bounds(problem, best.x, bounds),
-        *_flat(problem, best.x, bounds),
-        *_negative(problem, values),
+        *_at_bounds(problem, best, bounds),
+        *_flat(problem, best, bounds),
+        *_negative(problem, numbers),
     ]
-    return Solution(values, float(np.sqrt(np.mean(miss**2))), tuple(said))
+    ends: dict[str, tuple[float, float]] = {}
+    if resamples and _freedom(problem) < 1:
+        said.append("as many parameters as runs: no run is left to tell how sure they are")
+    elif resamples:
+        ends = _bootstrap(problem, best, resamples, seed)
+    rmse = float(np.sqrt(np.mean(miss**2)))
+    return Solution(problem.values(numbers), ends, rmse, tuple(said))
+
+
+def _freedom(problem: Separable) -> int:
+    return len(problem.target) - len(problem.names) - len(problem.linear)
+
+
+def _bootstrap(
+    problem: Separable, v: NDArray[np.float64], resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Misses drawn again with replacement and put on what was fitted, refitted from there.
+
+    The design was chosen, not drawn: with runs resampled instead a share could be left without any
+    (Efron and Tibshirani 1993, An introduction to the bootstrap, section 9.4).
+    """
+    rng = seeding.generator(seed, "bootstrap", *problem.names)
+    miss = problem.solve(v)[1]
+    exact = problem.target + miss
+    spread = (miss - miss.mean()) * np.sqrt(len(miss) / _freedom(problem))
+    found = []
+    for _ in range(resamples):
+        again = dataclasses.replace(problem, target=exact - rng.choice(spread, len(spread)))
+        found.append(problem.values(again.named(again.descended(v, 100).x)))
+    tail = (1 - LEVEL) / 2
+    table = np.array([list(each.values()) for each in found])
+    ends = np.quantile(table, [tail, 1 - tail], axis=0).T.tolist()
+    return {name: (lo, hi) for name, (lo, hi) in zip(found[0], ends, strict=True)}
 
 
 def _at_bounds(problem: Separable, v: NDArray[np.float64], bounds: NDArray) -> list[str]:
@@ -114,7 +159,7 @@ def _flat(problem: Separable, v: NDArray[np.float64], bounds: NDArray) -> list[s
 
     The profile likelihood with the other nonlinear parameters held: what it calls flat is flat.
     """
-    least, free = problem.cost(v)[0], max(len(problem.target) - len(v) - len(problem.linear), 1)
+    least, free = problem.cost(v)[0], max(_freedom(problem), 1)
     found = []
     for name, axis, (low, high) in zip(problem.names, np.eye(len(v)), bounds, strict=True):
         moved = [np.clip(v + s * np.log(_FACTOR) * axis, low, high) for s in (-1, 1)]

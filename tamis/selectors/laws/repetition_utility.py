@@ -137,7 +137,7 @@ def first_epoch(
     w: NDArray[np.float64], n: NDArray[np.float64], m: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Samples of the whole run until stratum i starts over: min(n, m_i / w_i), shape (..., k)."""
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # nothing of nothing
         return np.minimum(n, np.where(w > 0, m / w, np.inf))
 
 

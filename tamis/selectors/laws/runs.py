@@ -133,7 +133,8 @@ class LinearFit:
       parameters: Name of each parameter to its value.
       rmse: Root mean squared residual of what was regressed.
       warnings: What the runs could not tell, in words.
-      interval: Empty: a profile gives none.
+      interval: Name of each parameter to (lo, hi), 90 %, by bootstrap over misses; empty without
+        resamples.
     """
 
     law: Any
