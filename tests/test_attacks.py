@@ -23,9 +23,11 @@ def test_hurt_inputs_end_in_rows_that_balance_or_in_a_typed_error(tmp_path, star
     assert all(end in ends for end in fuzz.ENDS)
 
 
-@pytest.mark.parametrize("number", [80, 94, 287])
+@pytest.mark.parametrize("number", [80, 94, 287, 1724, 18_804])
 def test_inputs_that_once_broke_a_reader(tmp_path, number):
-    """A header of numpy that ends in the middle, and a zero byte that json took for UTF-16."""
+    """A header of numpy that ends in the middle, a zero byte that json took for UTF-16; of Parquet
+    a column's name that is no text, and a row group that pyarrow reads as an empty one.
+    """
     assert fuzz.one(tmp_path, number) in fuzz.ENDS
 
 

@@ -39,6 +39,8 @@ class SentenceTransformers:
             raise _unreadable(section.model, error) from error
         if section.pooling == "rds":
             self._model = _position_weighted(self._model, device)
+        if section.precision != "float32":
+            self._model.to(dtype=_dtype(section.precision))
 
     def __call__(self, values: Sequence[str] | Sequence[bytes]) -> NDArray[np.float32]:
         """Shape (n, d). Texts are bucketed by length inside the call, as `encode` does.
@@ -55,9 +57,10 @@ class SentenceTransformers:
         batch = self._batch
         while True:
             try:
-                return self._model.encode(
+                x = self._model.encode(
                     list(values), batch_size=batch, convert_to_numpy=True, show_progress_bar=False
                 )
+                return np.asarray(x, np.float32)
             except RuntimeError as error:
                 if "out of memory" not in str(error) or batch == 1:
                     raise
@@ -77,6 +80,12 @@ def _device(section: intake.Embed) -> str:
             remedy="use device: auto, or set allow_cpu: true",
         )
     return "cpu"
+
+
+def _dtype(precision: str) -> Any:  # noqa: ANN401 - a torch.dtype
+    import torch
+
+    return getattr(torch, precision)
 
 
 def _position_weighted(model: Any, device: str) -> Any:  # noqa: ANN401 - a SentenceTransformer

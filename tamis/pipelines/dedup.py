@@ -174,7 +174,7 @@ class Suspects(beam.DoFn):
         self, shard: str, names: NDArray[np.uint64], content: NDArray[np.uint64]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         ordinal = self._ordinal[shard]
-        rows = np.flatnonzero(self._seen[sketch.Twice(len(self._seen)).slot(names)] > 1)
+        rows = np.flatnonzero(sketch.suspect(self._seen, names))
         yield -1 - ordinal, _met(names[:0], ordinal, rows[:0], content[:0])
         block = (names[rows, 1] % np.uint64(_BLOCKS)).astype(np.int64)
         for b in np.unique(block):

@@ -1,13 +1,11 @@
 """Beam, configured: which runner, its options, and errors that survive the trip from a worker."""
 
-import _thread
 import contextlib
 import json
 import logging
 import re
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Iterator
 
 import apache_beam as beam
@@ -16,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import environments
 
 from tamis import errors
+from tamis.pipelines import deaths, worker
 from tamis.schemas import config
 
 _SILENT = logging.NullHandler()  # one, so that adding it again does nothing
@@ -40,11 +39,12 @@ def run(runner: config.Runner, args: tuple[str, ...], build: Build) -> None:
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are raised
     logging.getLogger().addHandler(_SILENT)  # a job server's messages come by the root
-    engine, own = _local(runner, args)
-    pipeline = beam.Pipeline(runner=engine, options=pipeline_options.PipelineOptions(own))
-    build(pipeline)
     try:
-        with _mourned():
+        with deaths.noticed() as roll:
+            engine, own = _local(runner, args, roll)
+            options = pipeline_options.PipelineOptions(own)
+            pipeline = beam.Pipeline(runner=engine, options=options)
+            build(pipeline)
             pipeline.run().wait_until_finish()
     except errors.TamisError:
         raise
@@ -52,39 +52,9 @@ def run(runner: config.Runner, args: tuple[str, ...], build: Build) -> None:
         raise _unpack(error) from error
 
 
-@contextlib.contextmanager
-def _mourned() -> Iterator[None]:
-    """Raise when a local worker process dies: Beam's own runner would wait for it for ever.
-
-    Its thread that watches the process raises; that interrupts the wait of the main thread.
-    """
-    died: list[str] = []
-    before = threading.excepthook
-
-    def hook(args: threading.ExceptHookArgs) -> None:
-        if "Worker subprocess exited" not in str(args.exc_value):
-            before(args)
-            return
-        died.append(str(args.exc_value).rpartition(" ")[2])
-        _thread.interrupt_main()
-
-    threading.excepthook = hook
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not died:
-            raise
-        raise errors.RunnerError(
-            "a worker process died",
-            why=f"exit code {died[0]}, where 137 is kill -9: often the kernel, out of memory",
-            remedy="run the same command again: committed shards are kept; if it dies again, lower "
-            "ingest.shard_rows or runner.workers",
-        ) from None
-    finally:
-        threading.excepthook = before
-
-
-def _local(runner: config.Runner, args: tuple[str, ...]) -> tuple[FnApiRunner | None, list[str]]:
+def _local(
+    runner: config.Runner, args: tuple[str, ...], roll: str
+) -> tuple[FnApiRunner | None, list[str]]:
     """Beam's own runner by name, for DirectRunner would first try to download Prism; its options.
 
     With several workers, each is a process of ours that keeps Beam's log off the terminal.
@@ -95,8 +65,9 @@ def _local(runner: config.Runner, args: tuple[str, ...]) -> tuple[FnApiRunner | 
         return None, [*dataflow(runner), *args]
     if runner.workers == 1 or any(a.startswith("--direct_") for a in args):
         return FnApiRunner(), [*args]
-    worker = f"{shlex.quote(sys.executable)} -m tamis.pipelines.worker"
-    processes = environments.SubprocessSDKEnvironment.from_command_string(worker)
+    # A shell starts it; with exec the process that Beam watches is the worker itself.
+    command = shlex.join(["exec", sys.executable, "-m", worker.__name__, roll])
+    processes = environments.SubprocessSDKEnvironment.from_command_string(command)
     own = [f"--direct_num_workers={runner.workers}", *args]
     return FnApiRunner(default_environment=processes), own
 

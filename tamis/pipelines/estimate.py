@@ -144,12 +144,12 @@ def _memory(document: config.Run, supply: int, d: int) -> int:
     k = document.cluster.k or clusters.default_k(supply)
     sample = min(supply, document.cluster.sample or clusters.default_sample(k))
     fit = sample * d * (2 * bytes_each + 12)
-    dedup = 3 * sketch.slots_for(supply)
+    dedup = 5 * sketch.bytes_for(supply)
     if document.dedup.threshold is not None:
         # The local runner holds a round several times over; the launcher an edge a row, at most.
         dedup += min(5 * near.ROUND_BYTES, 40 * supply * d) + 4 * k * k + 100 * supply
     if document.dedup.minhash is not None:
-        dedup += sketch.slots_for(14 * supply) + 100 * supply + largest * 500 * 8  # words of a text
+        dedup += sketch.bytes_for(14 * supply) + 100 * supply + largest * 500 * 8  # words of a text
     most = max(_lengths(document, supply))
     train = min(supply, most) * d * 4 + 8 * most * 4
     held = _BASE_BYTES + _MODEL_BYTES[document.embed.backend]

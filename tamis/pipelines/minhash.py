@@ -127,7 +127,7 @@ def _round(run: session.Session, job: Job, turn: int, bands: tuple[int, ...]) ->
     for name in job.names:
         keys = artifacts.read(job.keys(name))[:, bands][job.alone(name)]
         state = filtered.seen(state, keys.reshape(-1, 1))
-    artifacts.write(job.filter, state)
+    artifacts.write(job.filter, filtered.result(state))
     run.execute(lambda p: session.spans(p, cut) | f"texts-{turn}" >> step)
 
 
@@ -192,8 +192,8 @@ class Send(beam.DoFn):
         with engine.carried():
             for shard in span.shards:
                 keys = artifacts.read(self._job.keys(shard.name))[:, self._bands]
-                slot = sketch.Twice(len(self._seen)).slot(keys.reshape(-1, 1)).reshape(keys.shape)
-                shared = (self._seen[slot] > 1) & self._job.alone(shard.name)[:, None]
+                shared = sketch.suspect(self._seen, keys.reshape(-1, 1)).reshape(keys.shape)
+                shared &= self._job.alone(shard.name)[:, None]
                 if shared.any():
                     yield from self._sent(shard, np.nonzero(shared)[0], keys[shared])
 

@@ -168,14 +168,21 @@ def _rejected(run: session.Session) -> dict[str, int]:
     for shard in run.cut("supply"):
         claimed = json.loads(sidecars.footer(run.root, index.FOLDER, shard.name)[ingest.REJECTED])
         listed: dict[str, int] = {}
+        where = sidecars.url(run.root, index.FOLDER, shard.name)
         if claimed:
-            reasons = sidecars.read(run.root, rejected.FOLDER, shard.name, ["reason"])["reason"]
-            listed = {v["values"]: v["counts"] for v in reasons.value_counts().to_pylist()}
+            try:
+                table = sidecars.read(run.root, rejected.FOLDER, shard.name, ["reason"])
+            except errors.ArtifactError as error:  # it is written with its shard's index
+                remedy = f"delete {where} and run the same command again: the shard is read again"
+                raise errors.ArtifactError(
+                    error.what, where=error.where, why=error.why, remedy=remedy
+                ) from error
+            listed = {v["values"]: v["counts"] for v in table["reason"].value_counts().to_pylist()}
         if listed != claimed:
             raise errors.ManifestError(
                 f"{listed} rejected rows listed, {claimed} counted",
                 where=sidecars.url(run.root, rejected.FOLDER, shard.name),
-                remedy=f"delete {sidecars.url(run.root, index.FOLDER, shard.name)} and run ingest",
+                remedy=f"delete {where} and run ingest",
             )
         for reason, n in listed.items():
             found[reason] = found.get(reason, 0) + n

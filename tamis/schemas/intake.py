@@ -75,6 +75,10 @@ class Embed(Part):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
     allow_cpu: bool = Field(default=False, description="Let device: cuda fall back to the CPU")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="sentence-transformers: of weights and arithmetic; a half is for GPUs",
+    )
     batch: Positive = Field(64, description="Texts per forward pass; halved when out of memory")
     dtype: Literal["float16", "float32"] = Field("float16", description="On disk")
     accelerator: str = Field("", description="Beam resource hint, e.g. type:nvidia-l4;count:1")
@@ -90,7 +94,8 @@ class Embed(Part):
 
     def shaping(self) -> dict:
         """What a vector depends on, and not merely where it is made."""
-        return self.model_dump(exclude={"device", "allow_cpu", "accelerator"})
+        usual = {"precision"} if self.precision == "float32" else set()  # as before it was there
+        return self.model_dump(exclude={"device", "allow_cpu", "accelerator", *usual})
 
     @property
     def content(self) -> Literal["text", "image", "pair"]:

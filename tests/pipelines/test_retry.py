@@ -87,6 +87,25 @@ def test_a_row_that_was_accepted_and_is_another_now_is_named_and_nothing_is_touc
     assert {p: p.read_bytes() for p in files} == files
 
 
+def test_a_damaged_file_of_rejected_rows_is_made_again_with_its_shard(written):
+    document = written(BAD)
+    chain.run(document, stages=STAGES)
+    before, kept = selected(document.run), times(document.run, "embeddings")
+    damaged = min(pathlib.Path(document.run, "rejected").glob("*.parquet"))
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-9])
+    with chain.opened(document) as here, pytest.raises(errors.ArtifactError) as raised:
+        verify.verify(here, lambda line: None)
+    assert raised.value.where == str(damaged)
+    named = raised.value.remedy.split()[1]
+    pathlib.Path(named).unlink()
+    chain.run(document, stages=STAGES)
+    assert damaged.read_bytes() == whole
+    assert (selected(document.run), times(document.run, "embeddings")) == (before, kept)
+    with chain.opened(document) as here:
+        verify.verify(here, lambda line: None)
+
+
 def test_rows_that_were_added_are_not_a_retry(written):
     chain.run(written(BAD), stages=("ingest",))
     with pytest.raises(errors.SchemaError, match="rows were added to the inputs, or taken out"):
