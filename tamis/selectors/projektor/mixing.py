@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
-from tamis.selectors.transport import best
+from tamis.selectors.transport import limits
 
 _STEPS = 200
 _LEAST = 1e-9  # a step that moves less ends the search
@@ -54,7 +54,7 @@ def best_weights(
         raise errors.PlanError(f"caps {most.tolist()} leave no mixture of {k} strata")
     even = np.full(k, 1 / k)
     starts = [even, *(0.5 * even + 0.5 * np.eye(k))]
-    allowed = best.Weights(np.zeros(k), most)
+    allowed = limits.Weights(np.zeros(k), most)
     found = [descend(laws, allowed.nearest(w), samples, supply, allowed) for w in starts]
     return min(found, key=lambda w: _error(laws, w, samples, supply))
 
@@ -64,7 +64,7 @@ def descend(
     start: NDArray[np.float64],
     samples: float,
     supply: ArrayLike,
-    allowed: best.Weights,
+    allowed: limits.Weights,
 ) -> NDArray[np.float64]:
     """Projected gradient descent from one start: shape (k,)."""
     w, step = start, 1.0

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.cluster import hierarchy
 
 from tamis import errors, nearest
 from tamis.selectors.transport import masses
@@ -64,10 +65,11 @@ class Cost(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """A cost matrix in memory, shape (n, m), float32 or float64."""
+    """A cost matrix in memory, shape (n, m), float32 or float64; and what it was made of."""
 
     matrix: NDArray[np.floating]
     error: float = 0.0
+    of: Cost | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -272,6 +274,25 @@ def part(cost: Cost, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Cos
     return some if len(columns) == m else some.transposed().take(columns).transposed()
 
 
+def order(cost: Cost, count: int = 256) -> NDArray[np.int64]:
+    """Rows so that neighbours are near to the same columns: shape (n,), to sample evenly along.
+
+    By the nearest of `count` columns, those as the leaves of their dendrogram (average linkage)
+    over what `count` rows pay for them. O(n count), and for `Points` times d.
+    """
+    n, m = cost.shape
+    rows, columns = (np.unique(np.linspace(0, s - 1, min(count, s)).astype(int)) for s in (n, m))
+    few = part(cost, np.arange(n), columns)
+    step = max(256, block_rows(few))
+    near = [few.rows(slice(i, i + step)).argmin(axis=1) for i in range(0, n, step)]
+    if len(columns) < 3:
+        return np.argsort(np.concatenate(near), kind="stable")
+    tree = hierarchy.linkage(few.take(rows).rows(slice(None)).T, "average")
+    place = np.empty(len(columns), np.int64)
+    place[hierarchy.leaves_list(tree)] = np.arange(len(columns))
+    return np.argsort(place[np.concatenate(near)], kind="stable")
+
+
 def transform(cost: Cost, g: NDArray[np.float64]) -> NDArray[np.float64]:
     """The c-transform of g, min_j C_ij - g_j, shape (n,): one pass."""
     step, n = block_rows(cost), cost.shape[0]
@@ -280,7 +301,8 @@ def transform(cost: Cost, g: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """C @ values, shape (n,): one pass, or O((n + m) d) for `Points`."""
+    """C @ values, shape (n,): one pass, or O((n + m) d) for `Points`, also where they are held."""
+    cost = getattr(cost, "of", None) or cost
     if isinstance(cost, Points):
         own, other = (_squares(z.astype(np.float64)) for z in (cost.x, cost.y))
         cross = cost.x.astype(np.float64) @ (values @ cost.y.astype(np.float64))

@@ -15,13 +15,14 @@ class Quantised:
     """Costs rounded to 65,536 levels: a pass costs no product, in half the memory of float32.
 
     Optimal values are 1-Lipschitz in the largest change of an entry, so `error`, half a level, is
-    also how far a value may be off.
+    also how far a value may be off. `of` is what was rounded.
     """
 
     levels: NDArray[np.uint16]
     low: float
     step: float
     error: float
+    of: costs.Cost | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,10 +44,10 @@ class Quantised:
         return block
 
     def take(self, rows: NDArray[np.int64]) -> "Quantised":
-        return dataclasses.replace(self, levels=self.levels[rows])
+        return dataclasses.replace(self, levels=self.levels[rows], of=None)
 
     def transposed(self) -> "Quantised":
-        return dataclasses.replace(self, levels=self.levels.T)
+        return dataclasses.replace(self, levels=self.levels.T, of=None)
 
 
 def held(cost: costs.Cost, memory: int) -> costs.Cost:
@@ -62,7 +63,7 @@ def held(cost: costs.Cost, memory: int) -> costs.Cost:
         step = costs.block_rows(cost)
         for start in range(0, n, step):
             matrix[start : start + step] = cost.rows(slice(start, start + step))
-        return costs.Dense(matrix, cost.error)
+        return costs.Dense(matrix, cost.error, cost)
     return quantised(cost) if n * m * 2 <= memory else cost
 
 
@@ -77,4 +78,4 @@ def quantised(cost: costs.Cost) -> Quantised:
         block -= block.dtype.type(low / scale)
         np.clip(np.rint(block, out=block), 0, _LEVELS, out=block)
         levels[start : start + step] = block
-    return Quantised(levels, low, scale, cost.error + scale / 2)
+    return Quantised(levels, low, scale, cost.error + scale / 2, cost)

@@ -50,6 +50,21 @@ def balanced(
     return left, right * (totals[0] / totals[1])
 
 
+def drawn(mass: NDArray[np.float64], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows in proportion to their mass, evenly along them, and the mass each stands for.
+
+    All rows of mass above 0 where there are no more than `count`; no randomness.
+    """
+    rows = np.flatnonzero(mass)
+    if len(rows) <= count:
+        return rows, mass[rows]
+    ends = np.cumsum(mass[rows])
+    places = np.searchsorted(ends / ends[-1], (np.arange(count) + 0.5) / count)
+    places, times = np.unique(np.minimum(places, len(rows) - 1), return_counts=True)
+    share = float(ends[-1]) / count
+    return rows[places].astype(np.int64), (times * share).astype(np.float64)
+
+
 def positive(epsilon: float) -> float:
     """The entropic regularisation.
 

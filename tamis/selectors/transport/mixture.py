@@ -16,11 +16,13 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tamis import errors, seeding
+from tamis import errors
 from tamis.selectors.transport import costs, masses, newton, scaling, sweeps, values
 
 # Entries of the cost up to which Newton's system is worth its memory.
 _NEWTON = 1 << 24
+# Rows that a sample has of every source at least.
+_SHOWN = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,25 +54,27 @@ class Mixture:
         """The mean of each source, shape (k,)."""
         return np.add.reduceat(self.shares * f, self.bounds[:-1])
 
-    def sample(self, rows: int) -> "Mixture":
-        """About `rows` rows, drawn from every source in proportion to its rows, one at least.
+    def sample(
+        self, rows: int, weights: NDArray[np.float64], order: NDArray[np.int64]
+    ) -> "Mixture":
+        """About `rows` rows of all sources, a small problem like this one.
 
-        Without replacement, with the shares of those drawn: a small problem like this one.
+        Args:
+          rows: Wanted.
+          weights: Shape (k,); a source has rows in proportion to its own, `_SHOWN` at least.
+          order: Shape (n,), of rows within their sources: those drawn are evenly along it.
         """
-        rng = seeding.generator(0, "transport", "sample", *self.bounds.tolist())
-        sizes = np.diff(self.bounds)
-        kept = np.maximum(1, sizes * rows // self.bounds[-1])
-        picked = [
-            np.sort(rng.choice(size, count, replace=False)) + start
-            for size, count, start in zip(sizes, kept, self.bounds[:-1], strict=True)
+        kept = np.minimum(np.diff(self.bounds), np.maximum(_SHOWN, (weights * rows).astype(int)))
+        spans = list(zip(self.bounds[:-1], self.bounds[1:], strict=True))
+        parts = [
+            masses.drawn(self.shares[order[start:end]], count)
+            for (start, end), count in zip(spans, kept, strict=True)
         ]
-        shares = [self.shares[p] for p in picked]
-        if not all(s.sum() > 0 for s in shares):  # all weight of a source on rows not drawn
-            return self
+        picked = [order[start + at] for (start, _), (at, _) in zip(spans, parts, strict=True)]
         return Mixture(
             self.cost.take(np.concatenate(picked)),
-            np.concatenate([[0], np.cumsum(kept)]),
-            np.concatenate([s / s.sum() for s in shares]),
+            np.concatenate([[0], np.cumsum([len(p) for p in picked])]),
+            np.concatenate([share for _, share in parts]),
             self.b,
         )
 

@@ -203,11 +203,11 @@ def warm_start(
     return sweeps.softmin(problem.cost.transposed(), given, problem.a, epsilon)
 
 
-def levels(entries: tuple[float, float], epsilon: float) -> list[float]:
+def levels(entries: tuple[float, float], epsilon: float, shrink: float = _SHRINK) -> list[float]:
     """Regularisations above epsilon to pass through, largest first, for entries between two."""
     low, high = entries
-    count = int(np.ceil(np.log(max((high - low) / epsilon, 1)) / np.log(_SHRINK)))
-    return [epsilon * _SHRINK**i for i in range(count, 0, -1)]
+    count = int(np.ceil(np.log(max((high - low) / epsilon, 1)) / np.log(shrink)))
+    return [epsilon * shrink**i for i in range(count, 0, -1)]
 
 
 def scaled(problem: Problem, epsilon: float, most: int) -> tuple[NDArray[np.float64], int]:

@@ -11,7 +11,7 @@ from scipy import optimize
 
 from tamis import errors
 from tamis.selectors import transport
-from tamis.selectors.transport import best
+from tamis.selectors.transport import ascent, limits, metric
 
 K, D = 4, 3
 
@@ -152,14 +152,14 @@ def test_the_best_mixture_is_that_of_a_general_solver(epsilon):
 
 def test_the_certificate_holds_however_early_the_search_stops():
     problem = transport.mixture(sources(), target())
-    allowed = best.limits(0.0, 1.0, K)
+    allowed = limits.weights(0.0, 1.0, K)
     rng = np.random.default_rng(0)
     for _ in range(10):
         w, g = share(rng.random(K)), rng.standard_normal(20)
-        search = best._Search(problem, allowed, 0.5, 1e-3)
+        search = ascent.Ascent(problem, allowed, 0.5)
         point = search.at(g, w)
-        found, lower = search.certified(point), search.lower(point)
-        assert found.value >= cost_of(w).value - 1e-9
+        upper, lower = search.upper(point), search.lower(point)
+        assert upper >= cost_of(w).value - 1e-9
         assert lower <= transport.best_mixture(sources(), target(), 0.5).value + 1e-9
 
 
@@ -179,7 +179,7 @@ def test_floors_and_caps_hold_and_bind():
     assert bound.weights.sum() == pytest.approx(1)
     assert bound.value >= free.value - free.gap
     for v in np.random.default_rng(0).random((20, K)):  # none is better than promised
-        w = best.limits(0.15, caps, K).nearest(v)
+        w = limits.weights(0.15, caps, K).nearest(v)
         assert cost_of(w).value >= bound.value - bound.gap - 1e-9
     only = transport.best_mixture(sources(), target(), 0.5, floors=[0.25] * K)
     np.testing.assert_allclose(only.weights, 0.25)
@@ -188,7 +188,7 @@ def test_floors_and_caps_hold_and_bind():
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(st.lists(st.floats(-2, 2), min_size=3, max_size=3), st.floats(0, 0.3), st.floats(0.4, 1))
 def test_the_projection_is_the_nearest_point(v, floor, cap):
-    allowed = best.limits(floor, cap, 3)
+    allowed = limits.weights(floor, cap, 3)
     near = allowed.nearest(np.array(v))
     assert near.sum() == pytest.approx(1)
     assert np.all((near >= floor - 1e-12) & (near <= cap + 1e-12))
@@ -257,3 +257,46 @@ def test_bad_input_is_named(change, message):
 def test_limits_that_leave_nothing_are_named(limits):
     with pytest.raises(errors.ConfigError, match="no mixture of 4 sources"):
         transport.best_mixture(sources(), target(), 0.5, **limits)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 9), st.integers(0, 10**6), st.integers(-9, 2))
+def test_the_cheapest_mixture_of_a_quadratic_is_optimal(k, seed, size):
+    """By its Frank-Wolfe gap, from any allowed start, however little the quadratic matters."""
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((rng.integers(1, k + 1), k))
+    a, h = 10.0**size * root.T @ root, rng.standard_normal(k)
+    low = np.where(rng.random(k) < 0.3, 0.9 * rng.random(k) / k, 0)
+    high = np.clip(low + np.where(rng.random(k) < 0.3, 1 / k, 1), 0, 1)
+    allowed = limits.weights(low, high, k)
+    w = allowed.nearest(rng.random(k) if seed % 2 else 1e6 * rng.random(k))
+    for _ in range(3):
+        w = allowed.cheapest(h, a, w)
+    slope = h + a @ w
+    assert w.sum() == pytest.approx(1)
+    assert slope @ w - allowed.least(slope) <= 1e-6 * (1 + np.abs(slope).max())
+
+
+@pytest.mark.parametrize("m", [30, 90])
+def test_the_metric_is_the_hessian_of_the_semi_dual(m):
+    """By differences of the marginal; 90 columns go by Woodbury, 30 by their own system."""
+    rng = np.random.default_rng(0)
+    a, b, g = rng.dirichlet(np.ones(60)), rng.dirichlet(np.ones(m)), 0.1 * rng.standard_normal(m)
+    cost = transport.costs.Dense(rng.random((60, m)))
+    known = metric.metric(cost, a, b, g, 0.3)
+    v = rng.standard_normal(m)
+    v -= v.mean()
+
+    def marginal(g):
+        swept = transport.sweeps.sweep(cost, g, b=b, epsilon=0.3, weights=a)
+        return swept.columns[0]
+
+    change = (marginal(g + 1e-5 * v) - marginal(g - 1e-5 * v)) / 2e-5
+    back = known.solve(change[:, None])[:, 0]
+    np.testing.assert_allclose(back - back.mean(), v, atol=0.02 * np.abs(v).max())
+
+
+def test_a_search_takes_few_passes():
+    """It took 234 (56 of 50,000 rows) before Newton's method; see benchmarks/README.md."""
+    many = sources(3, (6_000, 7_000, 8_000, 4_000))
+    assert transport.best_mixture(many, target(), 0.5).iterations < 15
