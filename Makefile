@@ -17,6 +17,7 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --editable '.[dev]'
+	$(PIP) install --no-deps 'mosaicml-streaming>=0.13,<0.14'
 	touch $@ $(VENV)/.demo
 
 # Spark, Flink and Beam's job servers for them, fetched by name: deploy/versions.toml. Without Java

@@ -1,16 +1,29 @@
-"""How fast a manifest is read, against a bare loop over the same files, and how well it is mixed.
+"""How fast a manifest is read, against bare loops over the same files, and how well it is mixed.
 
-    python -m benchmarks.loader [--rows 400000] [--repeats 3]
+    python -m benchmarks.loader [--rows 400000] [--repeats 3] [--file parquet,jsonl,vectors]
 
 Texts of about 300 bytes with a label and an id, in Parquet and in JSON lines, and vectors of 256
 float32 in Parquet; every row is listed once. Each figure is the best of some repeats, the loops in
 turn, by processor time, in which what a thread reads ahead counts as if it were in the loop.
-`samples` makes a mapping of every row, `tables` leaves rows in Arrow. The bare loops neither
-shuffle (but for one), nor name rows, nor hold them against anything.
+`samples` makes a mapping of every row, `tables` leaves rows in Arrow. What each loop does:
+
+- `tamis.load`: nine columns (the file's, and uid, source, stratum, tier, repeats, weight), shuffled
+  in windows of 16,384, each row's content hashed; `unchecked` does not hash.
+- `pyarrow, the same`: what tamis yields, by hand: the file's batches with the manifest's columns
+  beside them, gathered to 16,384 rows, permuted, `to_pylist`. No hash, no state, one file, one
+  rank, and every row listed once in file order.
+- `pyarrow, as it lies`: `iter_batches` and `to_pylist`: the file's own columns, in file order.
+- `json.loads, as it lies`: likewise, a line at a time.
+- `datasets, streamed [and shuffled]`: `load_dataset(streaming=True)`, and its shuffle buffer of
+  16,384; the file's own columns.
+- `datasets, mapped and shuffled`: the file in memory-mapped Arrow, read in a random order of all
+  rows, on a part of them; making that copy is not counted.
 """
 
 import argparse
+import itertools
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.parquet as pq
 
 import tamis
@@ -33,15 +47,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--file", default="parquet,jsonl,vectors")
+    parser.add_argument("--mixing", action="store_true", help="measure how well it is mixed too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        throughput(Path(folder), options.rows, options.repeats)
-        quality(Path(folder))
+        throughput(Path(folder), options.rows, options.repeats, options.file.split(","))
+        if options.mixing:
+            quality(Path(folder))
 
 
-def throughput(folder: Path, rows: int, repeats: int) -> None:
+def throughput(folder: Path, rows: int, repeats: int, wanted: list[str]) -> None:
+    print(f"load {os.getloadavg()[0]:.1f}\n")
     print("| file | loop | rows/cpu-s | tamis over it | unchecked over it |\n|---|---|---|---|---|")
     for name, path, columns in files(folder, rows):
+        if name not in wanted:
+            continue
         listed = whole(folder / name, path, columns)
         found = best(loops(listed, path), repeats)
         for loop, speed in found.items():
@@ -104,34 +124,67 @@ def loops(listed: str, path: Path) -> dict[str, Callable[[], Iterable]]:
         "unchecked, samples": lambda: tamis.load(listed, check=False),
         "unchecked, tables": lambda: tamis.load(listed, check=False).batches(BATCH),
     }
-    if path.suffix == ".parquet":
-        found |= {
-            "pyarrow, samples": lambda: (r for b in parquet(path) for r in b.to_pylist()),
-            "pyarrow, tables": lambda: parquet(path),
-        }
-    else:
-        found["json.loads, samples"] = lambda: map(json.loads, path.open(encoding="utf-8"))
+    given = parquet if path.suffix == ".parquet" else lines
+    found |= {
+        "pyarrow, the same, samples": lambda: (r for t in by_hand(listed, path) for r in rows(t)),
+        "pyarrow, the same, tables": lambda: by_hand(listed, path),
+        "pyarrow, as it lies, samples": lambda: (r for b in given(path) for r in rows(b)),
+        "pyarrow, as it lies, tables": lambda: given(path),
+    }
+    if path.suffix == ".jsonl":
+        found["json.loads, as it lies, samples"] = lambda: map(
+            json.loads, path.open(encoding="utf-8")
+        )
     return found | hugging_face(path)
+
+
+def rows(table: pa.Table | pa.RecordBatch) -> list[dict]:
+    return table.to_pylist()
 
 
 def parquet(path: Path) -> Iterator[pa.RecordBatch]:
     return pq.ParquetFile(path).iter_batches(8_192)
 
 
+def lines(path: Path) -> Iterator[pa.RecordBatch]:
+    return pa.json.open_json(path, pa.json.ReadOptions(block_size=4 << 20))
+
+
+def by_hand(listed: str, path: Path) -> Iterator[pa.Table]:
+    """What `tamis.load` yields, by as little code as does it."""
+    columns = ["uid", "source", "stratum", "tier", "repeats"]
+    parts = sorted(Path(listed).glob("part-*.parquet"))
+    rng, held, at = np.random.default_rng(0), [], 0
+    beside = pa.concat_tables(pq.read_table(part, columns=columns) for part in parts)
+    beside = beside.append_column("weight", pa.array(np.ones(len(beside), np.float32)))
+    for batch in itertools.chain((parquet if path.suffix == ".parquet" else lines)(path), [None]):
+        if batch is not None:
+            mine = beside.slice(at, batch.num_rows)
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                mine = mine.append_column(name, column)
+            at += batch.num_rows
+            held.append(mine)
+        if held and (batch is None or sum(map(len, held)) >= stream.BUFFER):
+            window = pa.concat_tables(held)
+            yield window.take(pa.array(rng.permutation(len(window))))
+            held = []
+
+
 def hugging_face(path: Path) -> dict[str, Callable[[], Iterable]]:
-    """Of `datasets`: streamed from the file, as is and through its shuffle buffer."""
+    """Of `datasets`."""
     import datasets
 
     datasets.disable_progress_bars()
     kind = "parquet" if path.suffix == ".parquet" else "json"
-    kept = str(path.parent / "cache")
-    opened = datasets.load_dataset(
-        kind, data_files=str(path), split="train", streaming=True, cache_dir=kept
-    )
+    given = {"data_files": str(path), "split": "train", "cache_dir": str(path.parent / "cache")}
+    opened = datasets.load_dataset(kind, streaming=True, **given)
     shuffled = opened.shuffle(seed=0, buffer_size=stream.BUFFER)
+    mapped = datasets.load_dataset(kind, **given).shuffle(seed=0)
+    part = mapped.select(range(min(len(mapped), 10_000)))
     return {
-        "datasets streamed, samples": lambda: opened,
-        "datasets streamed and shuffled, samples": lambda: shuffled,
+        "datasets, streamed, samples": lambda: opened,
+        "datasets, streamed and shuffled, samples": lambda: shuffled,
+        "datasets, mapped and shuffled, samples": lambda: part,
     }
 
 

@@ -132,12 +132,15 @@ def repeats(
     found: Repeats = []
     for rows in listed:
         stage, times = numbers(rows, curriculum), planned(rows, once=once)
-        pairs, n = np.unique(np.stack([stage, times]), axis=1, return_counts=True)
-        each: dict[int, dict[int, int]] = {}
-        for s, m, k in zip(*pairs.tolist(), n.tolist(), strict=True):
-            each.setdefault(s, {})[m] = k
+        each = {s: _tally(times[stage == s]) for s in np.unique(stage).tolist()}
         found.append(each)
     return found
+
+
+def _tally(times: NDArray[np.int64]) -> dict[int, int]:
+    """Value to how often it stands there."""
+    values, n = np.unique(times, return_counts=True)
+    return dict(zip(values.tolist(), n.tolist(), strict=True))
 
 
 def numbers(rows: pa.Table, curriculum: Curriculum | None) -> NDArray[np.int64]:

@@ -19,12 +19,12 @@ def taken(times: NDArray[np.int64], turns: int, turn: int, phase: int) -> NDArra
       turn: Which pass, from 0.
       phase: Any integer of at least 0.
     """
-    found = [np.zeros(0, np.int64)]
+    found = np.zeros(len(times), bool)
     for m in np.unique(times[times > 0]).tolist():
         alike = np.flatnonzero(times == m)
         line = (phase + (turn + np.arange(len(alike) + 1)) * m) // turns
-        found.append(alike[np.diff(line) > 0])
-    return np.sort(np.concatenate(found))
+        found[alike] = np.diff(line) > 0
+    return np.flatnonzero(found)
 
 
 def counts(times: dict[int, int], turns: int, phase: int) -> NDArray[np.int64]:

@@ -1,10 +1,9 @@
 """The uid of a row, by its source's own id or else by its content; and the hash of its content."""
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tamis.schemas import columns, embeddings, shards
 from tamis.schemas import uids as names
@@ -21,15 +20,21 @@ def uids(file: shards.File, batch: pa.RecordBatch) -> pa.Array:
     """
     if file.columns.id:
         return names.of(file.source, batch.column(columns.ID))
-    content = [names.of("", batch.column(k)) for k in _content(file) if k != columns.EMBEDDING]
+    return names.to_hex(_hashed(file, batch))
+
+
+def _hashed(file: shards.File, batch: pa.RecordBatch) -> NDArray[np.uint64]:
+    """Hashes of what each row is, shape (n, 2)."""
+    content = [names.numbers("", batch.column(k)) for k in _content(file) if k != columns.EMBEDDING]
     if len(content) == 2:
-        return names.of("", pc.binary_join_element_wise(*content, ""))
+        both = pc.binary_join_element_wise(*map(names.to_hex, content), "")
+        return names.numbers("", both)
     if content:
         return content[0]
     x = np.ascontiguousarray(embeddings.matrix(batch.column(columns.EMBEDDING)))
     width = pa.binary(x.shape[1] * x.itemsize)
     raw = pa.FixedSizeBinaryArray.from_buffers(width, len(x), [None, pa.py_buffer(x)])
-    return names.of("", raw.cast(pa.large_binary()))
+    return names.numbers("", raw.cast(pa.large_binary()))
 
 
 def naming(file: shards.File) -> tuple[str, ...]:
@@ -52,9 +57,7 @@ def contents(file: shards.File, batch: pa.RecordBatch, named: pa.Array | None) -
     Args:
       file: Whose rows they are.
       batch: With what `naming` lists.
-      named: Their uids; not looked at where the source has ids.
+      named: Their uids, which save a hash where the source has no ids.
     """
-    if file.columns.id:
-        unnamed = dataclasses.replace(file, columns=dataclasses.replace(file.columns, id=""))
-        named = uids(unnamed, batch)
-    return pa.array(names.from_hex(named)[:, 0])
+    known = named is not None and not file.columns.id
+    return pa.array((names.from_hex(named) if known else _hashed(file, batch))[:, 0])

@@ -92,7 +92,7 @@ def test_webdataset(folder, rows, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_mosaic(folder, rows, tmp_path):
-    """In an environment of its own, for it holds numpy and transformers back."""
+    """`make` installs it without what it pins, for it would hold numpy and transformers back."""
     streaming = pytest.importorskip("streaming", exc_type=ImportError)
     from tamis.loaders.exports import mds
 

@@ -208,7 +208,7 @@ def copy_of(tmp_path):
     [
         ("lines.jsonl", "lines row 12 ", "lines Row 12 ", 12, "its content is another"),
         ("lines.jsonl", '{"id": "l4"', '["id": "l4"', 4, "the row is a bad one now"),
-        ("cells.csv", "cells row 3 ", "cells row 9 ", 3, "its uid is another"),
+        ("cells.csv", "cells row 3 ", "cells row 9 ", 3, "its content is another"),
     ],
 )
 def test_a_changed_row_is_named(small, tmp_path, name, old, new, row, why):
