@@ -82,6 +82,7 @@ def test_columns_that_nothing_reads_are_named():
     runs["uniqe_tokens"] = runs.pop("unique_tokens")
     (entry,) = tables.compete(runs)
     assert entry.fit.warnings[0] == "columns that no law reads: seed, uniqe_tokens (unique_tokens?)"
+    assert laws.fit(runs, law=laws.Chinchilla).warnings[0] == entry.fit.warnings[0]
     runs["N_params"] = runs.pop("params")
     with pytest.raises(errors.PlanError, match=r"no law.*none reads.*N_params \(params\?\)"):
         tables.compete(runs)

@@ -98,6 +98,20 @@ def unread(table: pa.Table) -> tuple[str, ...]:
     return tuple(f"{n} ({m[0]}?)" if m else n for n, m in zip(names, near, strict=True))
 
 
+def fit(table: pa.Table, *, law: type[Any], seed: int = 0) -> huber.Fit | runs.LinearFit:
+    """The law's own fit; what it leaves unread is among the warnings.
+
+    Raises:
+      PlanError: the runs are unusable.
+    """
+    found: huber.Fit | runs.LinearFit = law.fit(table, seed=seed)
+    idle = unread(table)
+    if not idle:
+        return found
+    said = f"columns that no law reads: {', '.join(idle)}"
+    return dataclasses.replace(found, warnings=(said, *found.warnings))
+
+
 def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> list[Entry]:
     """Fit every law to all runs, and without the fifth of them that took most compute.
 
@@ -122,10 +136,7 @@ def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> l
 
 
 def _entry(table: pa.Table, law: type[Any], seed: int) -> Entry:
-    found = law.fit(table, seed=seed)
-    if idle := unread(table):
-        said = f"columns that no law reads: {', '.join(idle)}"
-        found = dataclasses.replace(found, warnings=(said, *found.warnings))
+    found = fit(table, law=law, seed=seed)
     held_out = _blind(table, law, _most(table))
     return Entry(found, _missed(found.law, table), held_out, _left_out(table, law))
 

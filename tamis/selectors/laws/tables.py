@@ -85,7 +85,7 @@ def fit(measurements: runs.Table | cells_.Cells, *, law: type[Any], seed: int = 
         return fitting.fit(table, law=law, seed=seed)
     if law is MixtureRegression:
         return _regression(table, seed)
-    return law.fit(table, seed=seed)
+    return language.fit(table, law=law, seed=seed)
 
 
 def compete(
