@@ -37,8 +37,10 @@ from tamis.schemas import embeddings
 from tamis.scorers import (
     collector,
     ddd,
+    ekfac,
     el2n,
     forgetting,
+    grand,
     influence,
     margin,
     memorization,
@@ -46,6 +48,7 @@ from tamis.scorers import (
     ridge,
     supervised_prototypes,
     uncertainty,
+    vog,
 )
 from tamis.selectors import pruning, stratified
 
@@ -94,15 +97,17 @@ def digits(_: Path) -> tuple[NDArray, NDArray, int]:
 
 
 def fashion(folder: Path) -> tuple[NDArray, NDArray, int]:
-    def read(name: str, skip: int) -> NDArray[np.uint8]:
-        path = folder / "usr/share/datasets/fashion-mnist" / f"{name}-ubyte.gz"
-        return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)[skip:]
-
-    parts = ("train", "t10k")
-    x = np.concatenate([read(f"{p}-images-idx3", 16).reshape(-1, 784) for p in parts])
-    y = np.concatenate([read(f"{p}-labels-idx1", 8) for p in parts])
+    where, parts = folder / "usr/share/datasets/fashion-mnist", ("train", "t10k")
+    x = np.concatenate([idx(where / f"{p}-images-idx3-ubyte.gz", 16) for p in parts])
+    y = np.concatenate([idx(where / f"{p}-labels-idx1-ubyte.gz", 8) for p in parts])
+    x = x.reshape(-1, 784)
     x = x.astype(np.float32) / 255
     return _projected(x, 60_000), y.astype(np.int64), 60_000
+
+
+def idx(path: Path, skip: int) -> NDArray[np.uint8]:
+    """The bytes of a file of Fashion-MNIST, flat, behind its header."""
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)[skip:]
 
 
 def _projected(x: NDArray[np.float32], fit: int) -> NDArray[np.float32]:
@@ -140,6 +145,7 @@ def train(
     kept: list[NDArray[np.int64]],
     seeds: list[int],
     watch: Callable[[NDArray[np.int64], NDArray[np.float32]], None] | None = None,
+    weights_at: list[list[torch.Tensor]] | None = None,
 ) -> list[torch.Tensor]:
     """Train one network on each choice of rows by SGD with momentum and a cosine schedule.
 
@@ -148,6 +154,7 @@ def train(
       kept: Rows of each network.
       seeds: Of each network's weights and order: equal seeds start alike.
       watch: Sees rows (networks, batch) and their logits before every step.
+      weights_at: Gets the weights after every tenth of the steps but the last.
 
     Returns:
       Weights of the networks, stacked.
@@ -173,6 +180,8 @@ def train(
         rate = RATE * 0.5 * (1 + np.cos(np.pi * i / steps))
         for w, v, g in zip(weights, speed, gradients, strict=True):
             w -= rate * v.mul_(MOMENTUM).add_(g)
+        if weights_at is not None and (i + 1) % (steps // 10) == 0 and i + 1 < steps:
+            weights_at.append([w.clone() for w in weights])
     return weights
 
 
@@ -281,6 +290,40 @@ def by_place(pool: Pool) -> dict[str, NDArray]:
         return {scorer.name.replace("_", " "): -scorer.score(batch) for scorer in made}
 
 
+def by_module(pool: Pool) -> dict[str, NDArray]:
+    """What a module's gradients say: GraNd early, VoG over checkpoints, EK-FAC on the target.
+
+    Means of a few networks trained on the whole pool; the rows that help the target least are the
+    hard end of EK-FAC.
+    """
+    everything, seeds = [np.arange(len(pool.x))] * MEMBERS, [2000 + i for i in range(MEMBERS)]
+    kept: list[list[torch.Tensor]] = []
+    final = train(pool, everything, seeds, weights_at=kept)
+    x, y = torch.tensor(pool.x), torch.tensor(pool.y)
+    target = torch.tensor(pool.target[0]), torch.tensor(pool.target[1])
+    found: dict[str, list[NDArray]] = {"GraNd": [], "VoG": [], "EK-FAC": []}
+    for i in range(MEMBERS):
+        modules = [module(w, i) for w in (*kept, final)]
+        found["GraNd"].append(grand.of_module(modules[0], x, y))
+        found["VoG"].append(vog.vog(modules, x, y))
+        model = ekfac.Model(modules[-1], block=256)
+        gain = model.influence(model.factors(x, seed=pool.seed), (x, y), target)
+        found["EK-FAC"].append(-gain)
+    return {f"{name}, network": np.mean(each, axis=0) for name, each in found.items()}
+
+
+def module(weights: list[torch.Tensor], i: int) -> torch.nn.Module:
+    """One of the stacked networks, as a module."""
+    made = torch.nn.Sequential(
+        torch.nn.Linear(64, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, CLASSES)
+    )
+    values = [weights[0][i].mT, weights[1][i, 0], weights[2][i].mT, weights[3][i, 0]]
+    with torch.no_grad():
+        for parameter, value in zip(made.parameters(), values, strict=True):
+            parameter.copy_(value)
+    return made.eval()
+
+
 NETWORK = {
     "el2n": "EL2N",
     "forgetting": "forgetting",
@@ -294,6 +337,7 @@ METRICS: dict[str, Callable[[Pool], dict[str, NDArray]]] = {
     "network": by_network,
     "ridge": by_ridge,
     "place": by_place,
+    "module": by_module,
 }
 
 

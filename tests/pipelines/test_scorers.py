@@ -266,3 +266,19 @@ def test_a_guarded_target_shows_its_fit_half_alone(configured, corpus, tmp_path)
     counts = [fold.add(fold.zero(), pa.record_batch({"text": text})) for text in seen]
     assert 100 < shown.sum() < 200
     np.testing.assert_array_equal(np.load(path), importance.log_ratio(*counts, 1.0))
+
+
+def test_concepts_by_lemma_are_counted_by_lemma(run, corpus, configured, files):
+    path = files / "plural.txt"
+    path.write_text("values\nreturned\n")
+    options = {"concepts": str(path), "lemmas": "en"}
+    document = configured(
+        run, score={"prototypes": {}, "concept_frequency": options}, tier={"by": "prototypes"}
+    )
+    chain.run(document, stages=("score",), redo=True)
+    text, known = texts(corpus, "near", "far"), concepts.entries(pa.array(["value", "return"]))
+    plain, _ = concepts.named(text, known)
+    row, entry = concepts.named(text, concepts.entries(pa.array(["value", "return"]), "en"), "en")
+    assert len(row) > len(plain) > 0
+    expected = -concepts.rarest(row, entry, np.bincount(entry, minlength=2), 600)
+    np.testing.assert_array_equal(score(run, "concept_frequency"), expected)

@@ -6,6 +6,7 @@ import ahocorasick
 import numpy as np
 import pyarrow as pa
 import pytest
+import simplemma
 
 from tamis import artifacts, errors, testing
 from tamis.scorers import concepts
@@ -66,6 +67,43 @@ def test_forms_of_a_concept_are_named_as_after_lemmatising():
     known = concepts.entries(pa.array(listed))
     assert matched(texts, known) == expected
     assert len(set(known.entry)) == 4
+
+
+def test_concepts_by_lemma_are_those_of_texts_that_were_lemmatised_word_by_word(tmp_path):
+    """The lemmas by the package itself, then the authors' automaton."""
+    texts = [
+        "Geese and mice ran past the churches.",
+        "a Goose; the church mouse",
+        "Running: two wolves of New York",
+        "",
+        "gooses geeses",
+    ] * 8
+    listed = ["goose", "church mice", "run", "wolf", "new york"]
+    words = [re.findall(r"[a-z]+", t.lower()) for t in texts]
+    lemmas = [" ".join(simplemma.lemmatize(w, lang="en").lower() for w in t) for t in words]
+    expected = automaton_matches(lemmas, ["goose", "church mouse", "run", "wolf", "new york"])
+    known = concepts.entries(pa.array(listed), "en")
+    row, entry = concepts.named(pa.array(texts), known, "en")
+    found = [sorted(known.concept[entry[row == i]].tolist()) for i in range(len(texts))]
+    assert found == expected
+    assert expected[:3] == [[0, 2], [0, 1], [2, 3, 4]]
+    plain = concepts.entries(pa.array(listed))
+    assert matched(texts, plain)[:3] == [[], [0], [4]]
+    artifacts.write_all(f"{tmp_path}/e.npz", **known._asdict())
+    rows = pa.record_batch({"text": texts})
+    fold = concepts.Mentions(f"{tmp_path}/e.npz", "en")
+    testing.check_fold(fold, rows)
+    counts = fold.result(fold.add(fold.zero(), rows))
+    assert counts[known.entry[known.concept == 0]].tolist() == [sum(0 in e for e in expected)]
+    artifacts.write(f"{tmp_path}/c.npy", counts)
+    for kind in (concepts.ConceptBalance, concepts.ConceptFrequency):
+        scorer = kind(f"{tmp_path}/e.npz", f"{tmp_path}/c.npy", "list.txt", lemmas="en")
+        testing.check_scorer(scorer, rows)
+
+
+def test_lemmas_of_a_language_that_nobody_knows_are_an_error():
+    with pytest.raises(errors.ConfigError, match="'zz' is no language of simplemma"):
+        concepts.entries(pa.array(["tree"]), "zz")
 
 
 @pytest.mark.parametrize("listed", [[], ["tree", "?!"], ["tree", "bush | "]])
