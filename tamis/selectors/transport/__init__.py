@@ -10,6 +10,7 @@
 
 from tamis.selectors.transport.best import BestMixture, best_mixture
 from tamis.selectors.transport.costs import Labelled, points
+from tamis.selectors.transport.dispatch import Distance, distance
 from tamis.selectors.transport.divergence import Divergence, sinkhorn_divergence
 from tamis.selectors.transport.labels import Factors, label_cost
 from tamis.selectors.transport.line import line_cost
@@ -26,6 +27,7 @@ from tamis.selectors.transport.values import calibrated
 __all__ = [
     "BestMixture",
     "Bracket",
+    "Distance",
     "Divergence",
     "Exact",
     "Factors",
@@ -37,6 +39,7 @@ __all__ = [
     "approximate",
     "best_mixture",
     "calibrated",
+    "distance",
     "exact",
     "label_cost",
     "line_cost",

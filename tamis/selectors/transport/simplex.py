@@ -57,11 +57,11 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
     known = costs.of(cost)
     left, right = masses.balanced(a, b, known.shape)
     rows, columns = np.flatnonzero(left), np.flatnonzero(right)
-    whole = _whole(known)
+    every = whole(known)
     matrix = (
-        whole
+        every
         if len(rows) == len(left) and len(columns) == len(right)
-        else whole[np.ix_(rows, columns)]
+        else every[np.ix_(rows, columns)]
     )
     coupling, g, method = _solved(left[rows], right[columns], matrix)
     f = costs.transform(costs.Dense(matrix), g)  # exact, where a library leaves rounding
@@ -69,10 +69,15 @@ def exact(a: ArrayLike, b: ArrayLike, cost: ArrayLike | costs.Cost) -> Exact:
     coupling = sparse.coo_array(
         (coupling.data, (rows[coupling.row], columns[coupling.col])), shape=known.shape
     )
-    return Exact(*_everywhere(whole, f, g, rows, columns), value, coupling, method)
+    return Exact(*_everywhere(every, f, g, rows, columns), value, coupling, method)
 
 
-def _whole(cost: costs.Cost) -> NDArray[np.float64]:
+def equal(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Whether transport is an assignment."""
+    return len(a) == len(b) and bool(np.ptp(a) <= 1e-12 * a[0] and np.ptp(b) <= 1e-12 * b[0])
+
+
+def whole(cost: costs.Cost) -> NDArray[np.float64]:
     """All of it, not copied where it is there already: the libraries do not write to it."""
     matrix = cost.matrix if isinstance(cost, costs.Dense) else cost.rows(slice(None))
     return matrix.astype(np.float64, copy=False)
@@ -82,7 +87,7 @@ def _solved(
     a: NDArray[np.float64], b: NDArray[np.float64], cost: NDArray[np.float64]
 ) -> tuple[sparse.coo_array, NDArray[np.float64], str]:
     """The coupling, g, and who found them."""
-    if len(a) == len(b) and np.ptp(a) <= 1e-12 * a[0] and np.ptp(b) <= 1e-12 * b[0]:
+    if equal(a, b):
         return _assignment(a, b, cost)
     if importlib.util.find_spec("ot"):
         return _network(a, b, cost)

@@ -98,6 +98,29 @@ def test_highs_on_few_cells_is_optimal_on_all(n, m, seed):
     assert np.sum(coupling.toarray() * cost) == pytest.approx(program(a, b, cost), abs=1e-9)
 
 
+def test_a_value_is_found_by_the_method_for_its_size(monkeypatch):
+    pytest.importorskip("ot")
+    from tamis.selectors.transport import dispatch
+
+    a, b, cost = problem(30, 40, zeros=True)
+    u = np.full(30, 1 / 30)
+    asked = transport.distance(a, b, cost)
+    assert asked.method == "ot.emd2"
+    assert asked.value == pytest.approx(program(a, b, cost), abs=1e-9)
+    assert asked.lower == asked.value
+    equal = transport.distance(2 * u, 2 * u, cost[:, :30])
+    assert equal.method == "scipy.optimize.linear_sum_assignment"
+    assert equal.value == pytest.approx(2 * program(u, u, cost[:, :30]), abs=1e-9)
+    monkeypatch.setattr(dispatch, "_EXACT", 100)
+    large = transport.distance(a, b, cost)
+    assert large.method == "approximate"
+    assert large.lower <= asked.value + 1e-9 <= large.value + 2e-9
+    assert large.value - large.lower <= 0.01 * large.lower
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(dispatch, "_EXACT", 10**6)
+    assert transport.distance(a, b, cost).value == pytest.approx(asked.value)
+
+
 def test_bad_input_is_named():
     with pytest.raises(errors.SchemaError, match="balanced transport moves all"):
         transport.exact([1.0], [2.0], [[1.0]])
