@@ -24,19 +24,22 @@ $(VENV)/.dev: pyproject.toml
 # and Maven the tests that need them say so and are skipped.
 CLUSTER := $(BIN)/python -m deploy.local_cluster
 build/cluster/%/.fetched: deploy/versions.toml deploy/job-server/pom.xml | $(VENV)/.dev
-	if command -v java >/dev/null && command -v mvn >/dev/null; then $(CLUSTER) $* fetch; fi
+	if command -v java >/dev/null && command -v mvn >/dev/null; then $(CLUSTER) $* fetch; \
+	else echo "no Java or no Maven: tests on $* are skipped"; fi
 
 demo: $(VENV)/.demo
 	$(BIN)/tamis demo
 
-test: $(VENV)/.dev
+# With Java and Maven also on a real Spark and a real Flink: some 0.8 GB, fetched once.
+ENGINES := build/cluster/spark/.fetched build/cluster/flink/.fetched
+test: $(VENV)/.dev $(ENGINES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-# On a real Spark and a real Flink, which are fetched first: some 0.8 GB, and minutes.
-test-engines: $(VENV)/.dev build/cluster/spark/.fetched build/cluster/flink/.fetched
+# Those alone.
+test-engines: $(VENV)/.dev $(ENGINES)
 	$(BIN)/python -m pytest -m 'spark or flink'
 
 lint: $(VENV)/.dev

@@ -1,7 +1,7 @@
 """Tiers and the best rows of every stratum: tamis, DuckDB, polars and bare numpy on one pool.
 
     python -m benchmarks.query make FOLDER ROWS
-    python -m benchmarks.query {tamis,whole,duckdb,polars,bare} FOLDER
+    python -m benchmarks.query {tamis,duckdb,polars,bare} FOLDER
 
 Quartile tiers of a score over the whole pool, then the best `BEST` rows of each of the 32 strata
 (source, tier), ties by uid, written to Parquet. `generate` makes the pool, once as 153 files of
@@ -46,8 +46,8 @@ def main() -> None:
     if how == "make":
         generate(folder, int(sys.argv[3]))
         return
-    ways = {"tamis": ours, "whole": whole, "duckdb": duckdb, "polars": polars, "bare": bare}
-    prepare = {"tamis": prepared, "whole": prepared}.get(how, lambda folder: folder)
+    ways = {"tamis": ours, "duckdb": duckdb, "polars": polars, "bare": bare}
+    prepare = {"tamis": prepared}.get(how, lambda folder: folder)
     given = prepare(folder)
     imported(how)
     started, busy = time.perf_counter(), time.process_time()
@@ -151,13 +151,6 @@ def prepared(folder: Path):
 def ours(given) -> dict:
     """The stage `tier`, and the thresholds and the manifest of the choice."""
     return stages(given, choice)
-
-
-def whole(given) -> dict:
-    """The stages `tier` and `select` as they are: also a random manifest, and one of everything."""
-    from tamis.pipelines import select
-
-    return stages(given, lambda here, best: select.select(here))
 
 
 def stages(given, choose) -> dict:

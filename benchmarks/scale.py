@@ -21,7 +21,7 @@ from benchmarks import chain, processes, query
 
 DIMENSION = 64
 TIME, MEMORY = 1.1, 1.3  # wanted: growth of time over that of rows, and of memory
-ENGINES = ("duckdb", "polars", "tamis", "whole", "bare")
+ENGINES = ("duckdb", "polars", "tamis", "bare")
 LIMIT_MB = 300  # of the query
 
 

@@ -69,6 +69,18 @@ class Cluster:
         parents = {pid: parent for pid, parent, session in _processes() if session == pool.pid}
         return [pid for pid, parent in parents.items() if parents.get(parent) == pool.pid]
 
+    def kill(self, name: str) -> list[int]:
+        """SIGKILL a part with all it has started (Spark's executors), as on a machine that is lost.
+
+        Returns:
+          Their process ids.
+        """
+        process = self.parts[name].process
+        killed = [pid for pid, _, session in _processes() if session == process.pid]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return killed
+
     def start(self, name: str) -> None:
         """Start one part, without waiting for it."""
         part = self.parts[name]
