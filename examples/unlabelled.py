@@ -29,8 +29,11 @@ _DESCRIPTION = re.compile(r"^Description-en: (.*(?:\n .*)*)", re.MULTILINE)
 def descriptions(folder):
     """Of packages, from apt's lists, which may be compressed."""
     for path in sorted(folder.glob("lists/*Translation-en*")):
-        read = ["/usr/lib/apt/apt-helper", "cat-file", str(path)]
-        text = subprocess.run(read, capture_output=True, check=True).stdout.decode()
+        if path.suffix:
+            read = ["/usr/lib/apt/apt-helper", "cat-file", str(path)]
+            text = subprocess.run(read, capture_output=True, check=True).stdout.decode()
+        else:
+            text = path.read_text(encoding="utf-8")
         yield from _DESCRIPTION.findall(text)
 
 

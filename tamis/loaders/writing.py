@@ -1,7 +1,8 @@
 """Write a manifest's documents beside its parts: `manifest.json` and `croissant.json`."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -65,15 +66,23 @@ def document(
     return found
 
 
-def inputs(cut: Iterable[shards.Shard]) -> dict[str, dict]:
-    """Path to what a manifest says of an input file: each is read once, for its SHA-256."""
+def inputs(
+    cut: Iterable[shards.Shard], known: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, dict]:
+    """Path to what a manifest says of an input file.
+
+    Args:
+      cut: Shards of the files.
+      known: SHA-256 by path; any other file is read once for its own.
+    """
     found: dict[str, dict] = {}
     for file in {shard.file: None for shard in cut}:
         for path, kind in _paths(file):
             if path not in found:
                 named = {"source": file.source, "path": path, "format": kind}
                 size = file.size if kind == "images" else storage.size(path)
-                found[path] = {**named, "size": size, "sha256": finding.sha256(path)}
+                sha256 = known.get(path) or finding.sha256(path)
+                found[path] = {**named, "size": size, "sha256": sha256}
     return found
 
 

@@ -111,6 +111,7 @@ def _facts(run: session.Session) -> dict:
     section, files, found = run.config.dedup, [], {}
     if section.threshold is not None:
         files, found = [near.place(near.digest(run))], near.facts(run)
+        found[near.RECIPE] = near.recipe(run)
     if section.minhash is not None:
         file, merged = minhash.facts(run)
         files, found = [*files, file], {**found, "texts": merged}

@@ -18,6 +18,7 @@ from tamis.selectors import blocks, duplicate_groups, near_pairs
 VISITS, EDGES = "visits", "edges"  # folders of a job's scratch
 BUCKETS = 64  # files of edges a round
 _OPEN_PAIRS = 1 << 20  # pairs held before they are made a forest
+Rows = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Job:
       threshold: The lowest cosine of a pair.
       probes: Cells a row may visit.
       seed: Of the run.
+      settled: Shards whose pairs among each other are known.
     """
 
     view: view.View
@@ -45,6 +47,7 @@ class Job:
     threshold: float
     probes: int
     seed: int
+    settled: frozenset[str] = frozenset()
 
 
 class Meet(beam.PTransform):
@@ -81,7 +84,9 @@ class Send(beam.DoFn):
 
     def _rows(self, shard: shards.Shard) -> pa.RecordBatch:
         job = self._job
-        return nodes(job.view, job.names, shard, job.rated, also=(embeddings.EMBEDDING,))
+        rows = nodes(job.view, job.names, shard, job.rated, also=(embeddings.EMBEDDING,))
+        fresh = np.full(rows.num_rows, shard.name not in job.settled)
+        return rows.append_column("fresh", pa.array(fresh))
 
     def _sent(
         self, rows: pa.RecordBatch, met: pa.Table
@@ -173,28 +178,43 @@ class Compare(beam.DoFn):
             )
             rows = near_pairs.block(unit(table), self._basis)
             left = table["left"].to_numpy()
-            tree = self._tree(
-                rows, np.flatnonzero(left), np.flatnonzero(~left), inside=self._plan.first(name)
-            )
+            fresh = table["fresh"].to_numpy()
+            sides = [(np.flatnonzero(s & fresh), np.flatnonzero(s & ~fresh)) for s in (left, ~left)]
+            met = _met(sides[0], sides[1], inside=self._plan.first(name))
+            tree = self._tree(rows, met)
             if len(tree.a):
                 yield name.cell % BUCKETS, edges(table.select(schema.NODE), tree)
 
-    def _tree(
-        self,
-        rows: near_pairs.Block,
-        left: NDArray[np.int64],
-        right: NDArray[np.int64],
-        *,
-        inside: bool,
-    ) -> near_pairs.Pairs:
-        here, there, n = rows.at(left), rows.at(right), len(rows)
+    def _tree(self, rows: near_pairs.Block, met: list[tuple[Rows, Rows]]) -> near_pairs.Pairs:
+        """The forest of the pairs between some rows and others, or inside some."""
         found: list[near_pairs.Pairs] = []
-        if inside:
-            for p in near_pairs.within(here, self._job.threshold):
-                found = _reduced(found, near_pairs.Pairs(left[p.a], left[p.b], p.similarity), n)
-        for p in near_pairs.between(here, there, self._job.threshold):
-            found = _reduced(found, near_pairs.Pairs(left[p.a], right[p.b], p.similarity), n)
-        return duplicate_groups.forest(near_pairs.joined(found), n)
+        for a, b in met:
+            near = (
+                near_pairs.within(rows.at(a), self._job.threshold)
+                if a is b
+                else near_pairs.between(rows.at(a), rows.at(b), self._job.threshold)
+            )
+            for p in near:
+                pairs = near_pairs.Pairs(a[p.a], b[p.b], p.similarity)
+                found = _reduced(found, pairs, len(rows))
+        return duplicate_groups.forest(near_pairs.joined(found), len(rows))
+
+
+def _met(
+    left: tuple[Rows, Rows], right: tuple[Rows, Rows], *, inside: bool
+) -> list[tuple[Rows, Rows]]:
+    """Which rows are compared with which; one and the same array with itself.
+
+    Args:
+      left: Rows of one side, those of settled shards behind; they are compared with fresh ones
+        alone.
+      right: Likewise.
+      inside: Compare rows of the left with each other too.
+    """
+    fresh, settled = left
+    found = [(fresh, fresh), (fresh, settled)] if inside else []
+    found += [(fresh, right[0]), (fresh, right[1]), (settled, right[0])]
+    return [(a, b) for a, b in found if len(a) and len(b)]
 
 
 def _reduced(

@@ -3,8 +3,12 @@
 Two passes. The first says which cells each row visits; the second, in rounds, sends rows to blocks
 and keeps of each block the spanning forest of its pairs. What is left is one edge for each row that
 has a better one: `near/edges-<digest>.parquet`, from which every threshold can be read.
+
+A run that continues another begins with the other's edges, and compares what is new with all: the
+best forest of some edges and more is that of their best forest and more.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 
@@ -23,6 +27,8 @@ from tamis.selectors import blocks, cells, duplicate_groups, near_pairs
 
 VERSION = 2
 ROUND_BYTES = 256 << 20  # shuffled at a time; Beam's local runner holds four times as much
+RECIPE = "near_recipe"  # in the ledger's entry of dedup
+_MADE_OF = ("ingest", "embed", "cluster")
 _NAMED_BYTES = 40  # of a row in the shuffle, beside its vector
 
 _MEETING = pa.schema(
@@ -40,6 +46,12 @@ def digest(run: session.Session) -> str:
     section = run.config.dedup
     part = [section.lowest, section.probes, section.block_rows, run.config.tier.by, run.seed]
     return run.digest("near", VERSION, part, ["ingest", "embed", "cluster", *tier.scored(run)])
+
+
+def recipe(run: session.Session) -> str:
+    """What decides whether two rows are a near pair, beside the rows."""
+    part = [run.config.dedup.lowest, run.config.dedup.probes]
+    return run.recipe("near", VERSION, part, _MADE_OF)
 
 
 def place(inputs: str) -> str:
@@ -113,6 +125,11 @@ def _find(run: session.Session, seen: view.View) -> pa.Table:
         seed=run.seed,
     )
     storage.remove_tree(scratch)
+    known = _known(run, job.names)
+    if known is not None:
+        shown = _again(job, known, cut)
+        sidecars.commit(scratch, meet.EDGES, "before", shown, sidecars.Stamp("", ""))
+        job = dataclasses.replace(job, settled=frozenset(_before(run)))
     centroids = np.array(artifacts.read(job.centroids))
     artifacts.write(job.basis, near_pairs.basis(centroids))
     run.execute(lambda p: session.spans(p, cut) | "visit" >> beam.ParDo(Visit(job)))
@@ -124,6 +141,43 @@ def _find(run: session.Session, seen: view.View) -> pa.Table:
     found = meet.kept(scratch)
     storage.remove_tree(scratch)
     return found.replace_schema_metadata({schema.CAPPED: str(capped)})
+
+
+def _before(run: session.Session) -> list[str]:
+    """The supply's shards of the run that this one continues, in order."""
+    known = run.earlier.known.values() if run.earlier and run.adopt else ()
+    return [s.name for s in known if s.file.role == "supply"]
+
+
+def _known(run: session.Session, names: tuple[str, ...]) -> pa.Table | None:
+    """The edges of the run that this one continues, if all its rows are here as they were."""
+    before, old = _before(run), run.earlier
+    if not before or old is None or old.entry("dedup").get(RECIPE) != recipe(run):
+        return None
+    adopted = [run.entry(stage).get("adopted", {}) for stage in _MADE_OF]
+    if list(names[: len(before)]) != before or not all(n in a for a in adopted for n in before):
+        return None
+    (file, made), *_ = (f for f in old.entry("dedup")["files"].items() if "edges-" in f[0])
+    url = storage.join(old.root, file)
+    data = storage.read_bytes(url) if storage.exists(url) else b""
+    return pq.read_table(pa.BufferReader(data)) if session.digest(data) == made else None
+
+
+def _again(job: meet.Job, known: pa.Table, cut: list[shards.Shard]) -> pa.Table:
+    """Edges with what their rows are by now: more copies may have come, and scores may differ."""
+    ends = [known[f"{end}_{schema.NODE[0]}"].to_numpy() for end in "ab"]
+    places = np.unique(np.concatenate(ends))
+    ordinal, row = schema.parts(places)
+    found = [
+        meet.nodes(job.view, job.names, cut[i], job.rated).take(pa.array(row[ordinal == i]))
+        for i in np.unique(ordinal).tolist()
+    ]
+    if not found:
+        return known
+    nodes = pa.Table.from_batches(found).combine_chunks()
+    at = [np.searchsorted(places, end) for end in ends]
+    pairs = near_pairs.Pairs(at[0], at[1], known[schema.COSINE].to_numpy())
+    return pa.Table.from_batches([meet.edges(nodes, pairs)])
 
 
 def _round(run: session.Session, job: meet.Job, plan: blocks.Blocks, turn: int) -> None:

@@ -30,6 +30,7 @@ Times = Callable[[pa.RecordBatch], NDArray[np.int32]]
 TOP = "top"
 KINDS = (manifest.FOLDER, manifest.RANDOM, EVERYTHING, TOP)
 TENTH = 0.1
+SHA256 = "sha256"  # of inputs by path, in the ledger's entry of ingest
 
 
 def select(run: session.Session) -> None:
@@ -130,7 +131,7 @@ def _select(run: session.Session, scorer: str, inputs: str, outcome: progress.Ou
     write = Write(run.view(), inputs, kinds, tuple(budgets.tolist()))
     run.execute(lambda p: session.spans(p, cut) | NAME >> beam.ParDo(write))
     pick.clear(run)
-    files = writing.inputs(cut)
+    files = _inputs(run, cut)
     facts = {
         kind: [_document(run, kind, b, inputs, (cut, files)) for b in made.budgets]
         for kind in KINDS
@@ -264,6 +265,24 @@ class Write(beam.DoFn):
                     (kind, samples),
                     pa.RecordBatch.from_arrays(arrays, schema=manifest.SCHEMA),
                 )
+
+
+def _inputs(run: session.Session, cut: list[shards.Shard]) -> dict[str, dict]:
+    """What a manifest says of the inputs; a file is hashed once, and again if it is written to.
+
+    The ledger keeps the hashes with its entry of ingest, which says when each file was written.
+    Those of the run that this one takes over hold for its files too.
+    """
+    entries = [run.earlier.entry("ingest")] if run.earlier else []
+    known: dict[str, str] = {}
+    for entry in (*entries, run.entry("ingest")):
+        then, hashed = entry.get("modified", {}), entry.get(SHA256, {})
+        now = {path: storage.modified(path) for path in hashed}
+        known |= {p: h for p, h in hashed.items() if then.get(p) == now[p] != ""}
+    found = writing.inputs(cut, known)
+    run.entry("ingest")[SHA256] = {path: file["sha256"] for path, file in found.items()}
+    run.save()
+    return found
 
 
 def _document(

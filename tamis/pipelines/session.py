@@ -276,6 +276,7 @@ class Session:
             with self.reporter.stage(stage, total, lambda: total, reused=len(cut)):
                 return
         old = self.earlier if self.adopt else None
+        recipe = functools.cache(recipe) if recipe else None  # it reads the artifacts
         if old and recipe and old.alike(stage, recipe()):
             there = there.beside(old.carried(stage, inputs, folders, cut))
         pending = [s for s in cut if not there.has(s)]
@@ -305,8 +306,13 @@ def digests(root: str, folders: tuple[str, ...]) -> dict[str, str]:
         urls = finding.tree(where) if storage.is_folder(where) else [where]
         for url in urls:
             place = url.removeprefix(root).lstrip("/")
-            found[place] = seeding.digest(storage.read_bytes(url)).hex()
+            found[place] = digest(storage.read_bytes(url))
     return found
+
+
+def digest(data: bytes) -> str:
+    """Of a file's bytes, as `digests` has it."""
+    return seeding.digest(data).hex()
 
 
 def spans(pipeline: beam.Pipeline, cut: list[shards.Shard]) -> beam.PCollection:

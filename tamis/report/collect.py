@@ -5,7 +5,7 @@ import pyarrow as pa
 import yaml
 
 from tamis import artifacts, storage
-from tamis.pipelines import check, pilot, plan, score, session, verify
+from tamis.pipelines import check, pilot, plan, retract, score, session, verify
 from tamis.report import examples, facts, near_copies, transported
 from tamis.schemas import config, geometry, measurements
 from tamis.schemas import plan as schema
@@ -33,6 +33,7 @@ def gather(run: session.Session) -> facts.Facts:
         near=near_copies.find(run),
         balance=tuple(verify.balance(run)),
         intake=_intake(run),
+        continues=retract.told(run),
         ends=_ends(run),
         transport=transported.find(run, made),
         geometry=_geometry(run),

@@ -192,6 +192,7 @@ class Facts:
       near: Near-copies; None where only exact ones were sought.
       balance: One per budget; empty before `tamis select`.
       intake: One per source.
+      continues: The run that this one continues, what it adds and what it takes out; else empty.
       ends: Scorer of the tiers, which end of its difficulty is kept, and why.
       transport: None unless the plan's predictor is that.
       geometry: What the rows are like; None where the clusters were made by an older version.
@@ -211,6 +212,7 @@ class Facts:
     near: NearCopies | None = None
     balance: tuple[balance_schema.Balance, ...] = ()
     intake: tuple[Intake, ...] = ()
+    continues: str = ""
     ends: tuple[tuple[str, str, str], ...] = ()
     transport: Transport | None = None
     geometry: geometry_schema.Geometry | None = None

@@ -203,6 +203,8 @@ def _rows(known: facts.Facts) -> markup.Safe:
     note = (
         "Every row of the inputs is in exactly one column, so each line adds up." if balance else ""
     )
+    if known.continues:
+        note = f"This run continues {known.continues}. {note}".strip()
     heads = [
         markup.tag("h3", t) for t in ("Where every row went", "By source", "Supply of each stratum")
     ]

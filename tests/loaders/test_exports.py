@@ -7,6 +7,7 @@ import pathlib
 import uuid
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -134,6 +135,47 @@ def test_images_are_their_files_byte_for_byte(pictures, tmp_path):
     table = pq.read_table(tmp_path / "rows" / "train-00000.parquet")
     images = dict(zip(table["id"].to_pylist(), table["image"].to_pylist(), strict=True))
     assert images == {s["id"]: s["image"] for s in loaded}
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    """A manifest of five images with captions, each three times."""
+    images = []
+    for i in range(5):
+        Image.new("RGB", (4, 4), (40 * i, 9, 0)).save(tmp_path / f"{i}.png")
+        images.append((tmp_path / f"{i}.png").read_bytes())
+    rows = {"id": [f"p{i}" for i in range(5)], "caption": [f"é {i}" for i in range(5)]}
+    pq.write_table(pa.table({**rows, "image": images}), tmp_path / "pairs.parquet")
+    columns = listing.shards.Columns(text="caption", id="id", image="image")
+    source = listing.sources.Source("in", "supply", (str(tmp_path / "pairs.parquet"),), columns)
+    expected = {
+        (name, said, image) for name, said, image in zip(*rows.values(), images, strict=True)
+    }
+    return listing.write(tmp_path, [source], {"in": (3,)}, 2), expected
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["webdataset", "hf", "mds"])
+def test_pairs_keep_their_image_and_caption(captioned, tmp_path, kind):
+    library = {"webdataset": "webdataset", "hf": "datasets", "mds": "streaming"}[kind]
+    theirs = pytest.importorskip(library, exc_type=ImportError)
+    folder, expected = captioned
+    out = str(tmp_path / "out")
+    exports.export(folder, kind, out)
+    if kind == "webdataset":
+        from tamis.loaders.exports import webdataset as ours
+
+        stream = theirs.WebDataset(ours.urls(out), shardshuffle=False)
+        found = [(json.loads(s["json"])["id"], s["txt"].decode(), s["png"]) for s in stream]
+    elif kind == "mds":
+        from tamis.loaders.exports import mds
+
+        stream = theirs.StreamingDataset(streams=mds.streams(out), batch_size=1)
+        found = [(s["id"], s["text"], s["image"]) for s in stream]
+    else:
+        rows = theirs.load_dataset(out, split="train", cache_dir=str(tmp_path / "cache"))
+        found = [(s["id"], s["text"], s["image"]) for s in rows for _ in range(s["repeats"])]
+    assert collections.Counter(found) == dict.fromkeys(expected, 3)
 
 
 def test_a_folder_s_digest_is_that_of_its_list(pictures, tmp_path):

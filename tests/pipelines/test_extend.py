@@ -1,5 +1,6 @@
 """A run that continues another is, byte for byte, the run of all rows with the same centroids."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -172,6 +173,27 @@ def test_the_manifest_names_the_one_it_continues(extended, old):
     assert document["lineage"]["run"] == old
     assert document["lineage"]["manifests"]["600"] == parent["digest"] != document["digest"]
     assert (document["lineage"]["added"], parent["lineage"]) == ({"far": 60}, None)
+
+
+def test_inputs_are_hashed_once_and_again_if_written_to(extended, runs, texts, monkeypatch):
+    listed = loading.document(select.folder(extended.root, "everything", BUDGETS[-1]))["files"]
+    for file in listed:
+        data = pathlib.Path(file["path"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(data).hexdigest()
+    hashed = []
+    monkeypatch.setattr(select.writing.finding, "sha256", lambda path: hashed.append(path) or "x")
+    asked = later(str(runs / "demo"), texts, str(runs / "hashed"))
+    here = chain.run(asked, stages=STAGES)
+    assert hashed == [str(texts[0] / "later.jsonl")]
+    far = texts[0] / "far.jsonl"
+    then = far.stat().st_mtime_ns
+    os.utime(far)
+    try:
+        files = select._inputs(here, here.cut("supply"))
+    finally:
+        os.utime(far, ns=(then, then))
+    changed = {path for path, file in files.items() if file["sha256"] == "x"}
+    assert changed == {str(far), str(texts[0] / "later.jsonl")}
 
 
 def test_a_run_without_rows_is_the_run_that_never_had_them(lessened, runs, texts, listed):

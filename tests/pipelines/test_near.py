@@ -1,5 +1,6 @@
 """Near-copies in the chain, against a plain flood over all pairs, however the work is cut."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tamis import errors
-from tamis.pipelines import chain, meet, near, select, verify
+from tamis.pipelines import chain, extend, meet, near, select, verify
 from tamis.schemas import embeddings
+from tamis.selectors import near_pairs
 from tests.pipelines import copies
 
 THRESHOLD = 0.8
@@ -238,3 +240,47 @@ def test_the_floor_is_a_round_number_some_way_below(configured, tmp_path, thresh
 def test_what_cannot_be_meant_is_refused(configured, tmp_path, changes, message):
     with pytest.raises(errors.ConfigError, match=message):
         configured(tmp_path / "run", **changes)
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """How many pairs are compared, by sides."""
+    found, plain = [], near_pairs.between
+
+    def counted(left, right, threshold):
+        found.append(len(left) * len(right))
+        return plain(left, right, threshold)
+
+    monkeypatch.setattr(near_pairs, "between", counted)
+    return found
+
+
+def test_an_extended_run_compares_what_is_new_and_has_the_edges_of_all(
+    done, settled, copied_corpus, tmp_path, products
+):
+    """New rows: near and exact copies of old ones and of each other."""
+    lines = (copied_corpus / "far.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines[20:45]]
+    again = [{**r, "id": f"n{i}-{r['id']}"} for i in range(2) for r in rows]
+    for i, row in enumerate(again):
+        row["text"] += " indeed" * (i % 3)
+    copies.write_jsonl(tmp_path / "later.jsonl", [*again, *map(json.loads, lines[3:6])])
+    asked = extend.more(
+        chain.reading(str(done)),
+        str(tmp_path / "extended"),
+        files={"far": [str(tmp_path / "later.jsonl")]},
+    )
+    here = chain.run(asked, stages=STAGES)
+    extended = sum(products)
+    products.clear()
+    fresh = asked.model_copy(update={"run": str(tmp_path / "fresh")})
+    chain.run(fresh, stages=STAGES, adopt=False)
+    assert extended < sum(products) / 2
+    both = [outputs(tmp_path / name) for name in ("extended", "fresh")]
+    assert sum(name.startswith("edges") for name in both[0]) == 1
+    assert both[0] == both[1]
+    # The old edges may be gone: then all is compared.
+    assert near._known(here, tuple(s.name for s in here.cut("supply"))) is not None
+    lost = dataclasses.replace(here.earlier, root=str(tmp_path / "nowhere"))
+    here.__dict__["earlier"] = lost
+    assert near._known(here, tuple(s.name for s in here.cut("supply"))) is None
