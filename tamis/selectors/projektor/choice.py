@@ -21,7 +21,7 @@ from tamis.selectors.projektor.regression import TRANSPORT, Regression
 
 WIDTHS = (0.05, 1.0)  # of a coefficient a priori, in error: the ridges of the regressions
 MEMBERS = (Coverage.name, Rational.name)  # of the average
-# Of `Coverage` in the average. Chosen on other mixtures and draws of texts than the benchmark's.
+# Of `Coverage` in the average. Chosen on two draws of texts that are not the benchmark's.
 LEAST = 0.5
 DRAWS = 12
 
