@@ -302,7 +302,8 @@ def transform(cost: Cost, g: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def product(cost: Cost, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """C @ values, shape (n,): one pass, or O((n + m) d) for `Points`, also where they are held."""
-    cost = getattr(cost, "of", None) or cost
+    made_of = getattr(cost, "of", None)
+    cost = made_of if isinstance(made_of, Points) else cost
     if isinstance(cost, Points):
         own, other = (_squares(z.astype(np.float64)) for z in (cost.x, cost.y))
         cross = cost.x.astype(np.float64) @ (values @ cost.y.astype(np.float64))
