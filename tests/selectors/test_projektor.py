@@ -278,12 +278,6 @@ def test_interval_covers_at_a_size_not_trained():
     assert 0.85 <= np.mean(inside) <= 1
 
 
-def test_what_is_held_out_weighs_the_laws_and_coverage_has_half_at_least():
-    np.testing.assert_allclose(projektor.choice.weighed(0.01, 0.02), [0.8, 0.2])
-    np.testing.assert_allclose(projektor.choice.weighed(0.02, 0.01), [0.5, 0.5])
-    np.testing.assert_allclose(projektor.choice.weighed(0.0, 0.0), [0.5, 0.5])
-
-
 def test_few_trainings_choose_the_form_of_low_capacity_and_many_the_other():
     where = geometry()
     truth = regression_law(where, seed=4)

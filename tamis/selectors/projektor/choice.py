@@ -21,8 +21,6 @@ from tamis.selectors.projektor.regression import TRANSPORT, Regression
 
 WIDTHS = (0.05, 1.0)  # of a coefficient a priori, in error: the ridges of the regressions
 MEMBERS = (Coverage.name, Rational.name)  # of the average
-# Of `Coverage` in the average. Chosen on two draws of texts that are not the benchmark's.
-LEAST = 0.5
 DRAWS = 12
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -93,9 +91,8 @@ class Predictor:
     """Performance of any mixture at any size, from a few small trainings.
 
     The average of `Coverage` and `Rational`, each in proportion to 1 / (its mean squared error on
-    mixtures it has not seen) (Bates & Granger 1969, with their correlation left out), `Coverage`
-    with half at least (`weighed`): the two err in different ways, and which is better is itself
-    uncertain from a dozen trainings. The
+    mixtures it has not seen) (Bates & Granger 1969, with their correlation left out): the two err
+    in different ways, and which is better is itself uncertain from a dozen trainings. The
     regressions of the paper are fitted and ranked beside them and not averaged: on trainings other
     than the benchmark's, the average was worse with the best of them than without (2.2, 2.2, 2.0
     points against 2.2, 2.2, 1.9 from 12, 24, 48 trainings; 2.9, 2.8, 2.4 against 2.9, 2.4, 2.2).
@@ -131,7 +128,8 @@ class Predictor:
         candidates = (Coverage.over(geometry), Rational, *regressions(geometry))
         found = rank(measurements, candidates, seed=seed)
         members = [e for name in MEMBERS for e in found if e.name == name]
-        shares = weighed(*(e.mixture_error for e in members))
+        shares = np.array([e.mixture_error for e in members]) ** -2
+        shares /= shares.sum()
         left_out = shares @ np.array([e.left_out for e in members])
         rng = seeding.generator(seed, "projektor", "draws")
         drawn = zip(*(e.fit.draws(DRAWS, rng) for e in members), strict=True)
@@ -171,16 +169,6 @@ class Predictor:
     ) -> Floats:
         """The mixture with the least expected error at a size: see `mixing.best_weights`."""
         return mixing.best_weights([self.average, *self.draws], samples, supply, caps=caps)
-
-
-def weighed(coverage: float, rational: float) -> Floats:
-    """Shares of both laws by their held-out errors; `Coverage` has half at least, shape (2,).
-
-    Its order of mixtures comes from where the sources lie and only its level from trainings; what
-    a dozen trainings hold out tells the level, and can prefer a law with the wrong order.
-    """
-    share = 1 / (1 + (coverage / rational) ** 2) if rational > 0 else LEAST
-    return np.array([max(share, LEAST), 1 - max(share, LEAST)])
 
 
 def _average(laws: Sequence[Law], shares: Floats) -> Average:
