@@ -45,6 +45,13 @@ def test_the_version_is_the_package_s(tamis):
     assert tamis("--version") == (0, f"{package.__version__}\n", "")
 
 
+def test_python_runs_the_package_as_the_script():
+    ran = subprocess.run(
+        [sys.executable, "-m", "tamis", "--version"], capture_output=True, text=True, check=True
+    )
+    assert package.__version__ in ran.stdout
+
+
 def test_run_ends_in_five_lines_and_again_reuses_everything(tamis, copied, written):
     file = written(copied)
     code, out, err = tamis("run", file)

@@ -35,6 +35,7 @@ LAYERS = (
     {"pipelines"},
     {"report"},
     {
+        "__main__",
         "cli",
         "console",
         "continuing",
