@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from tamis import errors, seeding
+from tamis.schemas import plan
 from tamis.selectors.laws import cells as cells_
 from tamis.selectors.laws import protocol
 from tamis.selectors.laws.protocol import Law
 
 Residuals = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-LEVEL = 0.9
 _RANDOM_STARTS = 3
 _SCREENED = 100
 _FIRST_ITERATIONS = 15  # of every start, and of a draw; then the best goes on
@@ -212,7 +212,7 @@ def _summary(
     covariance = (covariance + covariance.T) / 2
     width = np.sqrt(np.diag(covariance))
     # A law that misses everything has no intervals worth the name; these at least are finite.
-    reach = float(stats.norm.ppf(0.5 + LEVEL / 2)) * np.minimum(width, _WIDEST * prior.scale)
+    reach = float(stats.norm.ppf(0.5 + plan.LEVEL / 2)) * np.minimum(width, _WIDEST * prior.scale)
     ends = np.sort([law.values(x - reach, cells), law.values(x + reach, cells)], axis=0)
     return Fit(
         law=law.from_vector(x, cells),

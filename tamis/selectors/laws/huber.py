@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from tamis import seeding
+from tamis.selectors.laws import runs as runs_
 from tamis.selectors.laws.runs import Runs
 
 DELTA = 1e-3  # Hoffmann et al. (2022), approach 3
-LEVEL = 0.9
 
 _NOISE = 0.01  # of log loss: what one run counts for against a prior
 _COARSE = (0.1, 0.01)  # deltas on the way down to DELTA: smooth first, then robust
@@ -175,9 +175,7 @@ def _bootstrap(
             problem, runs=dataclasses.replace(runs, count=count), mean=problem.mean + shift
         )
         found.append(problem.values(_descend(moved, vector, DELTA, 100)[1]))
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(found, [tail, 1 - tail], axis=0).tolist()
-    return {p: (lo, hi) for p, lo, hi in zip(problem.names, low, high, strict=True)}
+    return runs_.ends(problem.names, found)
 
 
 def _idle(problem: Problem, vector: NDArray[np.float64]) -> list[str]:

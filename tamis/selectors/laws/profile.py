@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from tamis import seeding
+from tamis.selectors.laws import runs
 
-LEVEL = 0.9
 RIDGE = 1e-6  # on standardised columns
 
 _STEP = 1e-30
@@ -138,10 +138,7 @@ def _bootstrap(
     for _ in range(resamples):
         again = dataclasses.replace(problem, target=exact - rng.choice(spread, len(spread)))
         found.append(problem.values(again.named(again.descended(v, 100).x)))
-    tail = (1 - LEVEL) / 2
-    table = np.array([list(each.values()) for each in found])
-    ends = np.quantile(table, [tail, 1 - tail], axis=0).T.tolist()
-    return {name: (lo, hi) for name, (lo, hi) in zip(found[0], ends, strict=True)}
+    return runs.ends(tuple(found[0]), [list(each.values()) for each in found])
 
 
 def _at_bounds(problem: Separable, v: NDArray[np.float64], bounds: NDArray) -> list[str]:

@@ -1,7 +1,7 @@
 """Language-model training runs: parameters, tokens seen, distinct tokens, loss."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from tamis import errors
+from tamis.schemas import plan
 
 COLUMNS = ("params", "tokens", "unique_tokens", "loss")
 MOST = 4096  # rows a fit sees; more are merged into cells, so that a fit stays a matter of seconds
@@ -122,6 +123,13 @@ class Runs:
         if repeats.size == 1:
             return ["only one repeat count: half-life unknown"]
         return []
+
+
+def ends(names: Sequence[str], draws: ArrayLike) -> dict[str, tuple[float, float]]:
+    """The interval of each parameter from draws of all of them, shape (r, p)."""
+    tail = (1 - plan.LEVEL) / 2
+    low, high = np.quantile(np.asarray(draws, np.float64), [tail, 1 - tail], axis=0).tolist()
+    return {name: (lo, hi) for name, lo, hi in zip(names, low, high, strict=True)}
 
 
 @dataclasses.dataclass(frozen=True)
