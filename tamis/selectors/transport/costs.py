@@ -256,6 +256,20 @@ def of(cost: "ArrayLike | Cost") -> Cost:
     return Dense(matrix)
 
 
+def narrow(cost: Cost) -> Cost:
+    """The same cost in float32, whose exponentials numpy may have 5 to 20 times as fast."""
+    if cost.dtype == np.float32:
+        return cost
+    if isinstance(cost, Labelled):
+        return dataclasses.replace(cost, base=narrow(cost.base))
+    if isinstance(cost, Points):
+        x, y = cost.x.astype(np.float32), cost.y.astype(np.float32)
+        return dataclasses.replace(cost, x=x, y=y)
+    if isinstance(cost, Dense):
+        return Dense(cost.matrix.astype(np.float32), cost.error)
+    return cost
+
+
 def computed(cost: Cost) -> bool:
     """Whether every block is a matrix product."""
     return isinstance(cost.base if isinstance(cost, Labelled) else cost, Points)

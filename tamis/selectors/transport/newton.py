@@ -36,6 +36,7 @@ _LEAST, _FACTOR, _MOST = 1e-4, 4.0, 10.0
 _WARM, _COARSE = 20, 1e-2
 _MEMORY = 1 << 30
 _RIDGE = 1e-13
+_BLUR = {"float64": 1e-13, "float32": 1e-7}
 _LOOSE, _GRADIENTS = 1e-2, 500
 
 
@@ -87,10 +88,14 @@ def sinkhorn_newton(
 def descended(
     problem: scaling.Problem, epsilon: float, tolerance: float, most: int
 ) -> tuple[scaling.State, int]:
-    """By way of larger regularisations; also how many passes were Newton's."""
+    """By way of larger regularisations; also how many passes were Newton's.
+
+    Until the coupling is about right at epsilon itself, all that is wanted is where to start.
+    """
     g, used, newton = np.zeros(len(problem.b)), 0, 0
-    for larger in scaling.levels(problem.cost.range, epsilon):
-        state, steps = level(problem, g, larger, _COARSE, most, used)
+    coarse = problem.narrow(epsilon)
+    for larger in (*scaling.levels(problem.cost.range, epsilon), epsilon):
+        state, steps = level(coarse, g, larger, max(tolerance, _COARSE), most, used)
         g, used, newton = state.g, state.iterations, newton + steps
     state, steps = level(problem, g, epsilon, tolerance, most, used)
     return state, newton + steps
@@ -165,7 +170,7 @@ def _step(
     """A damped Newton step that keeps its promise, and the trust for the next."""
     value, used = problem.value(state), state.iterations
     # Near the end a gain is smaller than the rounding of the objective.
-    blur = 1e-13 * (abs(value) + float(np.abs(state.g).max()))
+    blur = _BLUR[problem.cost.dtype.name] * (abs(value) + float(np.abs(state.g).max()))
     while trust.damping <= _MOST:
         d = _direction(system, trust.damping)
         length = np.inf if d is None else float(np.ptp(d)) / system.epsilon
