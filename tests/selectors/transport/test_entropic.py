@@ -206,3 +206,15 @@ def test_the_same_bytes_on_any_number_of_threads(monkeypatch):
         found.append(sweeps.sweep(cost, np.zeros(900), b=b, epsilon=0.1, weights=weights))
     assert all(np.array_equal(found[0].columns, other.columns) for other in found)
     assert all(np.array_equal(found[0].f, other.f) for other in found)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-5])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+@pytest.mark.parametrize("scale", [1e-36, 1.0, 1e36])
+def test_where_float32_ends_nothing_is_lost(scale, shift, share):
+    """Steps that look for a start are in float32, where it holds the exponents."""
+    a, b, cost = problem(12, 9)
+    found = transport.sinkhorn_newton(a, b, scale * (cost + shift), scale * share, tolerance=1e-8)
+    plain = transport.sinkhorn_newton(a, b, cost, share, tolerance=1e-10)
+    assert found.converged
+    assert found.value / scale - shift == pytest.approx(plain.value, abs=1e-6)
