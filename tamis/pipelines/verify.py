@@ -8,6 +8,7 @@ import numpy as np
 from tamis import errors, finding, ledger, seeding, sidecars, storage
 from tamis.loaders import manifest as loading
 from tamis.loaders import reading
+from tamis.loaders.exports import croissant
 from tamis.pipelines import check, ingest, plan, retract, select, session
 from tamis.schemas import balance as schema
 from tamis.schemas import duplicates, index, manifest, rejected
@@ -160,6 +161,14 @@ def _manifests(run: session.Session, samples: int) -> None:
                     why="its bytes are not those that manifest.json names",
                     remedy=f"delete {storage.join(run.root, kind)} and run select again",
                 )
+        url = storage.join(where, croissant.DOCUMENT)
+        if not storage.exists(url) or storage.read_bytes(url) != croissant.encoded(where):
+            raise errors.ManifestError(
+                "the manifest's Croissant is damaged or missing",
+                where=url,
+                why="it is not what manifest.json says",
+                remedy=f"delete {storage.join(run.root, kind)} and run select again",
+            )
 
 
 def _rejected(run: session.Session) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -104,6 +105,20 @@ def test_a_damaged_file_of_rejected_rows_is_made_again_with_its_shard(written):
     assert (selected(document.run), times(document.run, "embeddings")) == (before, kept)
     with chain.opened(document) as here:
         verify.verify(here, lambda line: None)
+
+
+def test_a_damaged_croissant_is_made_again_with_its_manifest(written):
+    document = written(GOOD)
+    chain.run(document, stages=STAGES)
+    (damaged,) = pathlib.Path(document.run, "everything").glob("*/croissant.json")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-9])
+    with chain.opened(document) as here, pytest.raises(errors.ManifestError) as raised:
+        verify.verify(here, lambda line: None)
+    assert raised.value.where == str(damaged)
+    shutil.rmtree(raised.value.remedy.split()[1])
+    chain.run(document, stages=STAGES)
+    assert damaged.read_bytes() == whole
 
 
 def test_rows_that_were_added_are_not_a_retry(written):

@@ -45,9 +45,14 @@ CONTEXT: dict[str, Any] = {
 
 def export(folder: str, out: str) -> None:
     """Write the Croissant of a manifest; its records are there if it is written beside them."""
-    described = describe(folder, beside=storage.folder(out).rstrip("/") == folder.rstrip("/"))
-    text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-    storage.write_atomic(out, text.encode())
+    beside = storage.folder(out).rstrip("/") == folder.rstrip("/")
+    storage.write_atomic(out, encoded(folder, beside=beside))
+
+
+def encoded(folder: str, *, beside: bool = True) -> bytes:
+    """The document as it is written."""
+    described = describe(folder, beside=beside)
+    return (json.dumps(described, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def name(document: dict) -> str:
