@@ -225,6 +225,7 @@ def work(root: Path, folder: Path, stages: tuple[str, ...], workers: int, said) 
         if stages == STAGES:
             with chain.opened(document(root, folder, workers)) as here:
                 verify.verify(here, lambda line: None)
+                verify.described(here, lambda line: None)
         said.send(None)
     except errors.TamisError as error:
         what = {"kind": type(error).__name__, "what": error.what}

@@ -211,6 +211,7 @@ def verify(
     balances = verifying.verify(here, say)
     if balances and inputs:
         verifying.inputs(here, say)
+    verifying.described(here, say)
     if balances and rows:
         verifying.rows(here, say)
     columns = ["selected", "not selected", "duplicate", "rejected"]

@@ -91,6 +91,28 @@ def inputs(run: session.Session, say: Callable[[str], None]) -> None:
     say(f"inputs: {len(found)} files have the SHA-256 that the manifests name")
 
 
+def described(run: session.Session, say: Callable[[str], None]) -> None:
+    """Compare every manifest's Croissant with what its manifest.json says.
+
+    Raises:
+      ManifestError: one is damaged or missing.
+
+    After the other checks: it says the same again, so whatever else is wrong shows here too.
+    """
+    folders = _folders(run)
+    for where in folders:
+        url = storage.join(where, croissant.DOCUMENT)
+        there = storage.exists(url)
+        if not there or storage.read_bytes(url) != croissant.encoded(where):
+            raise errors.ManifestError(
+                f"the manifest's Croissant is {'damaged' if there else 'missing'}",
+                where=url,
+                why="it is not what manifest.json says",
+                remedy=f"delete {storage.folder(where)} and run select again",
+            )
+    say(f"croissant: {len(folders)} say what their manifest.json says")
+
+
 def rows(run: session.Session, say: Callable[[str], None]) -> None:
     """Read every listed row of the choice: its uid and its content are the manifest's.
 
@@ -161,14 +183,6 @@ def _manifests(run: session.Session, samples: int) -> None:
                     why="its bytes are not those that manifest.json names",
                     remedy=f"delete {storage.join(run.root, kind)} and run select again",
                 )
-        url = storage.join(where, croissant.DOCUMENT)
-        if not storage.exists(url) or storage.read_bytes(url) != croissant.encoded(where):
-            raise errors.ManifestError(
-                "the manifest's Croissant is damaged or missing",
-                where=url,
-                why="it is not what manifest.json says",
-                remedy=f"delete {storage.join(run.root, kind)} and run select again",
-            )
 
 
 def _rejected(run: session.Session) -> dict[str, int]:

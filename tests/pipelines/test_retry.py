@@ -114,7 +114,7 @@ def test_a_damaged_croissant_is_made_again_with_its_manifest(written):
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-9])
     with chain.opened(document) as here, pytest.raises(errors.ManifestError) as raised:
-        verify.verify(here, lambda line: None)
+        verify.described(here, lambda line: None)
     assert raised.value.where == str(damaged)
     shutil.rmtree(raised.value.remedy.split()[1])
     chain.run(document, stages=STAGES)
