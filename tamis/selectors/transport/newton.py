@@ -36,6 +36,7 @@ _LEAST, _FACTOR, _MOST = 1e-4, 4.0, 10.0
 _WARM, _COARSE = 20, 1e-2
 _MEMORY = 1 << 30
 _RIDGE = 1e-13
+# Rounding of the objective, as a share of its parts: near the end a step gains less than that.
 _BLUR = {"float64": 1e-13, "float32": 1e-7}
 _LOOSE, _GRADIENTS = 1e-2, 500
 
@@ -169,7 +170,6 @@ def _step(
 ) -> tuple[scaling.State, _Trust]:
     """A damped Newton step that keeps its promise, and the trust for the next."""
     value, used = problem.value(state), state.iterations
-    # Near the end a gain is smaller than the rounding of the objective.
     blur = _BLUR[problem.cost.dtype.name] * (abs(value) + float(np.abs(state.g).max()))
     while trust.damping <= _MOST:
         d = _direction(system, trust.damping)
