@@ -164,7 +164,8 @@ def fit(
     entries = tables.compete(tables.read(file), laws=(terminal.law(law),) if law else ())
     out.print(terminal.laws(entries))
     best = entries[0].fit
-    out.print(terminal.parameters(best))
+    if best.parameters:
+        out.print(terminal.parameters(best))
     for warning in best.warnings:
         out.print(f"{best.law.name}: {warning}", markup=False)
 

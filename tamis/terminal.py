@@ -135,8 +135,7 @@ def law(name: str) -> type[Any]:
     found = {n: getattr(laws_, n) for n in laws_.__all__}
     fitted = {n: k for n, k in found.items() if hasattr(k, "from_vector") or hasattr(k, "fit")}
     fitted.pop("Law")
-    for hidden in ("InfoLaw", "MixtureRegression"):  # they need more than a table says
-        fitted.pop(hidden)
+    fitted.pop("InfoLaw")  # it needs more than a table says
     if name not in fitted:
         near = difflib.get_close_matches(name, fitted, 1)
         raise errors.ConfigError(
@@ -158,7 +157,7 @@ def laws(entries: Sequence[tables.Entry]) -> rich.table.Table:
     for e in entries:
         missed = (e.held_out_error, e.mixture_error, e.fitted_error)
         shown = ("–" if np.isnan(m) else f"{m:.4f}" for m in missed)
-        table.add_row(e.name, *shown, str(len(e.fit.parameters)), str(len(e.fit.warnings)))
+        table.add_row(e.name, *shown, str(len(e.fit.parameters) or "–"), str(len(e.fit.warnings)))
     return table
 
 

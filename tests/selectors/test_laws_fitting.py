@@ -162,7 +162,7 @@ def test_one_law_that_clearly_wins_predicts_alone():
 
 def entry(name, held_out, left_out):
     fit = types.SimpleNamespace(law=types.SimpleNamespace(name=name), rmse=0.01)
-    return competition.Entry(fit, np.array(held_out), np.array(left_out))
+    return competition.Entry(fit, held_out=np.array(held_out), left_out=np.array(left_out))
 
 
 def test_laws_share_by_their_misses_when_none_wins():

@@ -175,15 +175,49 @@ def test_many_mixtures_are_left_out_in_folds(monkeypatch):
     assert len(counted) == 16
 
 
-def test_a_regression_takes_one_length():
-    w = np.linspace(0, 1, 9)
-    table = measurements.table(
-        ("x", "y"), samples=[100] * 9, errors=0.3 + w**2, weights=np.c_[w, 1 - w], supply=[9, 9]
+W = np.linspace(0, 1, 9)
+AT = {100.0: 0.4 + 0.1 * W**2, 400.0: 0.3 + 0.1 * W**2}  # error of each mixture at each length
+
+
+def lengths(supply=(9, 9)):
+    return measurements.table(
+        ("x", "y"),
+        samples=np.repeat(list(AT), 9),
+        errors=np.concatenate(list(AT.values())),
+        weights=np.tile(np.c_[W, 1 - W], (2, 1)),
+        supply=list(supply),
     )
-    found = laws.fit(table, law=laws.MixtureRegression)
-    assert found.rmse < 0.02
-    assert found.law.predict([0.5, 0.5]) == pytest.approx(0.55, abs=0.02)
-    with pytest.raises(errors.PlanError, match="one length and one supply"):
+
+
+def test_a_regression_is_of_the_longest_runs():
+    found = laws.fit(lengths(), law=laws.MixtureRegression)
+    assert found.rmse < 0.002
+    assert found.law.predict([0.5, 0.5]) == pytest.approx(0.325, abs=0.002)
+    assert found.warnings[-1] == "2 lengths have a regression each: none extrapolates"
+
+
+def test_every_law_of_mixtures_is_judged_on_both_kinds_of_runs_left_out():
+    known = laws.compare(lengths())
+    assert set(known["law"].to_pylist()) == {law.name for law in tables.OF_MIXTURES}
+    assert np.isfinite(np.c_[known["held_out_error"], known["mixture_error"]]).all()
+    row = next(r for r in known.to_pylist() if r["law"] == "MixtureRegression")
+    # It takes the level of the shorter runs along: 0.1 too high everywhere.
+    assert row["held_out_error"] == pytest.approx(0.1, abs=0.002)
+    assert row["fitted_error"] < row["mixture_error"] < 0.02
+    one = tables.known(lengths()).slice(9)
+    (entry,) = tables.compete(one, laws=(laws.MixtureRegression,))
+    assert np.isnan(entry.held_out_error)
+    assert entry.mixture_error == pytest.approx(np.sqrt(np.mean(entry.left_out**2)))
+
+
+def test_a_regression_needs_one_supply_for_each_length():
+    torn = lengths([[9, 9]] * 17 + [[9, 8]])
+    with pytest.raises(errors.PlanError, match="runs of 400 samples differ in their supply"):
+        laws.fit(torn, law=laws.MixtureRegression)
+    with pytest.raises(errors.PlanError, match="differ in their supply"):
+        tables.compete(torn, laws=(laws.MixtureRegression,))
+    assert "MixtureRegression" not in laws.compare(torn)["law"].to_pylist()
+    with pytest.raises(errors.PlanError, match="at least four runs"):
         laws.fit(flat(), law=laws.MixtureRegression)
 
 

@@ -189,6 +189,20 @@ def test_the_same_seed_draws_the_same():
     assert 0 < np.abs(other - fit(w, e).predict(held)).max() < 0.02
 
 
+def test_what_is_left_out_was_not_known():
+    """Against whole fits to the other folds; the fit itself misses far less of what it knows."""
+    w, e = noisy(25)
+    order = np.lexsort(w.T[::-1])
+    w, e = w[order], e[order]
+    model = fit(w, e)
+    blind = np.empty(25)
+    for held in (np.arange(25) % 5 == fold for fold in range(5)):
+        blind[held] = fit(w[~held], e[~held]).predict(w[held]) - e[held]
+    assert np.corrcoef(model.left_out, blind)[0, 1] > 0.8  # a tenth of the draws
+    assert np.std(model.left_out) == pytest.approx(np.std(blind), rel=0.3)
+    assert np.std(model.predict(w) - e) < 0.7 * np.std(blind)
+
+
 def test_many_runs_need_no_draws():
     model = fit(*noisy(130))
     assert [len(draws) for draws in model.processes] == [1, 1]

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis.selectors.laws import cells as cells_
-from tamis.selectors.laws import fitting
+from tamis.selectors.laws import fitting, standing
 from tamis.selectors.laws.effective_data import EffectiveData
 from tamis.selectors.laws.power import Power
 from tamis.selectors.laws.protocol import Law
@@ -17,6 +18,8 @@ from tamis.selectors.laws.signal_noise import SignalNoise
 
 LAWS: tuple[type[Law], ...] = (SignalNoise, RepetitionUtility, EffectiveData, Power)
 
+Stands = TypeVar("Stands", bound=standing.Standing)
+
 _LEAST = 0.05  # a law of less weight does not predict
 _FEWEST = 3  # misses that say something
 _TINY = 1e-9  # an error below it is none
@@ -24,38 +27,22 @@ _FOLDS = 16  # of mixtures; with more of them some are left out together
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class Entry(standing.Standing):
     """One law in the competition.
 
     Attributes:
-      fit: On all measurements.
-      held_out: Predicted minus measured on the longest runs, fitted without them; empty when all
-        runs have one length.
-      left_out: Shape (c,), predicted minus measured on each cell, refitted from `fit` without its
-        mixture; empty with fewer than three mixtures.
+      fit: On all measurements; `left_out` is refitted from it.
     """
 
     fit: fitting.Fit
-    held_out: NDArray[np.float64]
-    left_out: NDArray[np.float64]
 
     @property
     def name(self) -> str:
         return self.fit.law.name
 
     @property
-    def held_out_error(self) -> float:
-        """Leave-longest-out: root mean square; NaN when nothing could be held out."""
-        return _rms(self.held_out)
-
-    @property
     def fitted_error(self) -> float:
         return self.fit.rmse
-
-    @property
-    def mixture_error(self) -> float:
-        """Leave-one-mixture-out over all lengths, to hold against `fit.rmse`: the same or NaN."""
-        return _rms(self.left_out)
 
 
 def compete(
@@ -67,10 +54,14 @@ def compete(
     """Fit every law twice, without the longest runs and with them.
 
     Returns:
-      Entries by their weight in `predictors`; among laws of no weight by held-out error.
+      Entries as `ranked`.
     """
     cells = cells_.of(measurements)
-    entries = [_entry(cells, law, seed) for law in laws]
+    return ranked([_entry(cells, law, seed) for law in laws])
+
+
+def ranked(entries: Sequence[Stands]) -> list[Stands]:
+    """By their weight in `predictors`; among laws of no weight by held-out error."""
     return [e for e, _ in sorted(_weighed(entries), key=lambda pair: (-pair[1], _rank(pair[0])))]
 
 
@@ -89,14 +80,14 @@ def predictors(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
     return sorted(((e, w / total) for e, w in kept), key=lambda pair: -pair[1])
 
 
-def _weighed(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
+def _weighed(entries: Sequence[Stands]) -> list[tuple[Stands, float]]:
     misses = [[e.held_out for e in entries], [e.left_out for e in entries]]
     told = [kind for kind in misses if kind[0].size >= _FEWEST]
     penalty = np.zeros(len(entries))
     if not told:  # nothing could be left out: the least misfit, alone
-        penalty[np.argsort([e.fit.rmse for e in entries], kind="stable")[1:]] = np.inf
+        penalty[np.argsort([e.fitted_error for e in entries], kind="stable")[1:]] = np.inf
     for kind in told:
-        error = np.maximum([_rms(missed) for missed in kind], _TINY)
+        error = np.maximum([standing.rms(missed) for missed in kind], _TINY)
         count = min(k[0].size for k in told)
         penalty += count / 2 * ((error / error.min()) ** 2 - 1)
     weight = np.exp(penalty.min() - penalty)
@@ -106,8 +97,8 @@ def _weighed(entries: Sequence[Entry]) -> list[tuple[Entry, float]]:
 def missed(entries: Sequence[Entry], weights: NDArray[np.float64]) -> float:
     """Held-out error of laws that predict together; their misfit where nothing was held out."""
     if entries[0].held_out.size:
-        return _rms(weights @ np.array([e.held_out for e in entries]))
-    return float(np.dot(weights, [e.fit.rmse for e in entries]))
+        return standing.rms(weights @ np.array([e.held_out for e in entries]))
+    return float(np.dot(weights, [e.fitted_error for e in entries]))
 
 
 def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
@@ -115,10 +106,11 @@ def _entry(cells: cells_.Cells, law: type[Law], seed: int) -> Entry:
     fit = fitting.fit(cells, law=law, seed=seed)
     left_out = _left_out(cells, fit)
     if (~longest).sum() < 2:
-        return Entry(fit, np.empty(0), left_out)
+        return Entry(fit, held_out=np.empty(0), left_out=left_out)
     blind = fitting.fit(cells.where(~longest), law=law, near=fit.vector).law
     seen = cells.where(longest)
-    return Entry(fit, blind.predict(seen.weights, seen.samples, seen.supply) - seen.error, left_out)
+    held_out = blind.predict(seen.weights, seen.samples, seen.supply) - seen.error
+    return Entry(fit, held_out=held_out, left_out=left_out)
 
 
 def _left_out(cells: cells_.Cells, fit: fitting.Fit) -> NDArray[np.float64]:
@@ -136,9 +128,5 @@ def _left_out(cells: cells_.Cells, fit: fitting.Fit) -> NDArray[np.float64]:
     return missed
 
 
-def _rms(missed: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(missed**2))) if missed.size else float("nan")
-
-
-def _rank(entry: Entry) -> float:
-    return entry.held_out_error if entry.held_out.size else entry.fit.rmse
+def _rank(entry: standing.Standing) -> float:
+    return entry.held_out_error if entry.held_out.size else entry.fitted_error

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tamis import errors
-from tamis.selectors.laws import huber, runs
+from tamis.selectors.laws import huber, runs, standing
 from tamis.selectors.laws.chinchilla import Chinchilla
 from tamis.selectors.laws.data_constrained import DataConstrained
 from tamis.selectors.laws.info_law import InfoLaw
@@ -47,21 +47,16 @@ _READ = sorted({LOSS, *(name for takes in _ARGUMENTS.values() for name in takes.
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """One law in the competition.
+class Entry(standing.Standing):
+    """One law in the competition; misses of language-model laws are in log loss.
 
     Attributes:
       fit: To all runs.
-      fitted: Shape (n,), predicted minus measured log loss.
-      held_out: The same on the runs with most compute, fitted without them; empty when too few
-        runs are left.
-      left_out: The same on runs of a mixture, fitted without it; see `_left_out`.
+      fitted: Shape (n,), predicted minus measured.
     """
 
     fit: huber.Fit | runs.LinearFit
     fitted: NDArray[np.float64]
-    held_out: NDArray[np.float64]
-    left_out: NDArray[np.float64]
 
     @property
     def name(self) -> str:
@@ -69,18 +64,8 @@ class Entry:
         return name
 
     @property
-    def held_out_error(self) -> float:
-        """Root mean square; NaN when nothing could be held out."""
-        return _rms(self.held_out)
-
-    @property
-    def mixture_error(self) -> float:
-        """Leave-one-mixture-out; NaN for laws of one mixture, or with too few of them."""
-        return _rms(self.left_out)
-
-    @property
     def fitted_error(self) -> float:
-        return _rms(self.fitted)
+        return standing.rms(self.fitted)
 
 
 def applicable(table: pa.Table) -> tuple[type[Any], ...]:
@@ -137,8 +122,8 @@ def compete(table: pa.Table, *, laws: tuple[type[Any], ...], seed: int = 0) -> l
 
 def _entry(table: pa.Table, law: type[Any], seed: int) -> Entry:
     found = fit(table, law=law, seed=seed)
-    held_out = _blind(table, law, _most(table))
-    return Entry(found, _missed(found.law, table), held_out, _left_out(table, law))
+    held_out, left_out = _blind(table, law, _most(table)), _left_out(table, law)
+    return Entry(found, _missed(found.law, table), held_out=held_out, left_out=left_out)
 
 
 def _blind(table: pa.Table, law: type[Any], out: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -167,10 +152,6 @@ def _left_out(table: pa.Table, law: type[Any]) -> NDArray[np.float64]:
     fold = np.where(np.isin(which, ends), -1, which % _FOLDS)
     missed = [_blind(table, law, fold == i) for i in np.unique(fold[fold >= 0])]
     return np.concatenate(missed) if all(m.size for m in missed) else np.empty(0)
-
-
-def _rms(missed: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(missed**2))) if missed.size else float("nan")
 
 
 def _missed(law: Any, table: pa.Table) -> NDArray[np.float64]:  # noqa: ANN401

@@ -19,7 +19,7 @@ is an average over draws from the posterior of its parameters.
 """
 
 import dataclasses
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,7 +55,9 @@ class MixtureRegression:
       mean: Of the errors.
       sd: Of the errors.
       highest: The worst error, standardised.
-      misses: Sorted |held-out error| of 5-fold refits, in standard deviations they claimed.
+      left_out: Predicted minus measured error of runs left out, fitted without their fold of five,
+        shape (min(n, 512),).
+      misses: Their sorted sizes, in standard deviations that were claimed.
       warnings: What the runs could not tell.
 
     >>> w = np.linspace(0, 1, 9)
@@ -64,10 +66,13 @@ class MixtureRegression:
     True
     """
 
+    name: ClassVar[str] = "MixtureRegression"
+
     processes: tuple[Draws, ...]
     mean: float
     sd: float
     highest: float
+    left_out: Floats
     misses: Floats
     warnings: tuple[str, ...]
 
@@ -93,8 +98,9 @@ class MixtureRegression:
         notes += dict.fromkeys(text for best, _ in tuned for text in warped_process.at_bound(best))
         found = [vectors for _, vectors in tuned]
         known = tuple(_conditioned(w, u, *v) for v in zip(_KERNELS, found, strict=True))
-        misses = _misses(found, w, u, seed)
-        return cls(known, mean, sd, float(u.max()), misses, tuple(notes))
+        missed, width = _left_out(found, w, u, seed)
+        misses = np.sort(abs(missed) / width)
+        return cls(known, mean, sd, float(u.max()), sd * missed, misses, tuple(notes))
 
     def predict(self, weights: ArrayLike) -> Floats:
         """Expected error of a mixture, over what is unknown and the noise of a run.
@@ -182,18 +188,20 @@ def _moments(process: warped_process.Process, weights: Floats, highest: float) -
     return np.array([u, u * u]) @ _MASSES / _MASSES.sum()
 
 
-def _misses(found: list[list[Floats]], weights: Floats, u: Floats, seed: int) -> Floats:
-    """Shape (n,), sorted: held-out |u - mean| / sd, parameters drawn again without the fold."""
+def _left_out(
+    found: list[list[Floats]], weights: Floats, u: Floats, seed: int
+) -> tuple[Floats, Floats]:
+    """By how much each of five folds is missed, and what was claimed: refits without it, (n,)."""
     rows = mixture_runs.even(u.size, _TUNED)
     w, u = weights[rows], u[rows]
-    missed = np.empty(u.size)
+    missed, claimed = np.empty((2, u.size))
     for fold in range(_FOLDS):
         held = np.arange(u.size) % _FOLDS == fold
         known = w[~held], u[~held]
         again = [_again(*v, *known, seed, fold) for v in zip(_KERNELS, found, strict=True)]
-        centre, width = _averaged(tuple(again), w[held], float(known[1].max()))
-        missed[held] = np.abs(u[held] - centre) / width
-    return np.sort(missed)
+        centre, claimed[held] = _averaged(tuple(again), w[held], float(known[1].max()))
+        missed[held] = centre - u[held]
+    return missed, claimed
 
 
 def _again(

@@ -12,21 +12,19 @@ np.float64(1.94)
 import pathlib
 from typing import Any, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 
 from tamis import errors
 from tamis.schemas import measurements as measurements_
 from tamis.selectors.laws import cells as cells_
-from tamis.selectors.laws import competition, fitting, huber, language, runs
+from tamis.selectors.laws import competition, fitting, huber, language, regressions, runs
 from tamis.selectors.laws.mixture_regression import MixtureRegression
-from tamis.selectors.laws.protocol import Law
 from tamis.selectors.laws.rational import Rational
 
 Entry: TypeAlias = competition.Entry | language.Entry
 Fit: TypeAlias = fitting.Fit | huber.Fit | runs.LinearFit
 
-OF_MIXTURES: tuple[type[Law], ...] = (*competition.LAWS, Rational)
+OF_MIXTURES: tuple[type[Any], ...] = (*competition.LAWS, Rational, MixtureRegression)
 _ALIASES = {"val_loss": language.LOSS}
 
 
@@ -84,7 +82,7 @@ def fit(measurements: runs.Table | cells_.Cells, *, law: type[Any], seed: int = 
     if hasattr(law, "from_vector"):
         return fitting.fit(table, law=law, seed=seed)
     if law is MixtureRegression:
-        return _regression(table, seed)
+        return regressions.fit(table, seed=seed)
     return language.fit(table, law=law, seed=seed)
 
 
@@ -103,9 +101,7 @@ def compete(
     """
     table = known(measurements)
     if of_mixtures(table):
-        strange = [law for law in laws if not hasattr(law, "from_vector")]
-        _refuse(strange, OF_MIXTURES, "mixtures of strata")
-        return list(competition.compete(table, laws=laws or OF_MIXTURES, seed=seed))
+        return _of_mixtures(table, laws, seed)
     _refuse([law for law in laws if law not in language.LAWS], language.LAWS, "language models")
     offered = laws or language.applicable(table)
     if not offered:
@@ -116,6 +112,23 @@ def compete(
             "params, tokens, unique_tokens and loss",
         )
     return list(language.compete(table, laws=offered, seed=seed))
+
+
+def _of_mixtures(table: pa.Table, laws: tuple[type[Any], ...], seed: int) -> list[Entry]:
+    """The regression takes part where runs of each length have one supply and enough mixtures."""
+    formed = [law for law in laws or OF_MIXTURES if law is not MixtureRegression]
+    strange = [law for law in formed if not hasattr(law, "from_vector")]
+    _refuse(strange, OF_MIXTURES, "mixtures of strata")
+    found: list[Entry] = []
+    if formed:
+        found.extend(competition.compete(table, laws=tuple(formed), seed=seed))
+    if MixtureRegression in (laws or OF_MIXTURES):
+        try:
+            found.append(regressions.entry(table, seed=seed))
+        except errors.PlanError:
+            if laws:
+                raise
+    return competition.ranked(found)
 
 
 def _refuse(strange: list[type[Any]], known: tuple[type[Any], ...], about: str) -> None:
@@ -146,18 +159,3 @@ def compare(measurements: runs.Table, *, laws: tuple[type[Any], ...] = ()) -> pa
             "warnings": [list(e.fit.warnings) for e in entries],
         }
     )
-
-
-def _regression(table: pa.Table, seed: int) -> runs.LinearFit:
-    """A regression over mixtures, which needs runs of one length and supply."""
-    cells = cells_.aggregate(table)
-    if len(np.unique(np.column_stack([cells.samples, cells.supply]), axis=0)) > 1:
-        raise errors.PlanError(
-            "MixtureRegression needs runs of one length and one supply",
-            why="it knows of mixtures only",
-            remedy="fit it to the longest runs alone, or another law to all",
-        )
-    model = MixtureRegression.fit(cells.weights, cells.error, seed=seed)
-    missed = model.predict(cells.weights) - cells.error
-    said = (*cells.warnings, *model.warnings)
-    return runs.LinearFit(model, {}, float(np.sqrt(np.mean(missed**2))), said)
