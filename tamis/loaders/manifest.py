@@ -46,13 +46,16 @@ def parts(document: dict) -> tuple[Part, ...]:
     return tuple(Part(shards.parse(p["shard"]), p["digest"]) for p in document["parts"])
 
 
-def rows(folder: str, part: Part, columns: list[str] | None = None) -> pa.Table:
+def rows(
+    folder: str, part: Part, columns: list[str] | None = None, *, few: tuple[str, ...] = ()
+) -> pa.Table:
     """The rows of a part, in input order, of `schemas.manifest.SCHEMA`.
 
     Args:
       folder: Of the manifest.
       part: Which.
       columns: Only these; then the bytes that are not read are not checked.
+      few: Columns of few values, to be dictionaries.
 
     Raises:
       ManifestError: the part is missing, or not the one that the document names.
@@ -68,7 +71,7 @@ def rows(folder: str, part: Part, columns: list[str] | None = None) -> pa.Table:
             why="its bytes are not those that manifest.json names",
             remedy="run select again",
         )
-    found = pq.read_table(pa.BufferReader(data))
+    found = pq.read_table(pa.BufferReader(data), read_dictionary=list(few))
     missing = [name for name in manifest.SCHEMA.names if name not in found.column_names]
     if missing:
         raise errors.ManifestError(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from tamis import errors, sources
 from tamis.loaders import course, manifest, shares, turns
 from tamis.schemas import columns, shards
+from tamis.schemas import manifest as schema
 
 FEW = ("source", "stratum")  # few values: dictionaries until they are handed over
 _ANY_LENGTH = 1 << 62  # what ingest took, whatever its limit was
@@ -90,15 +91,14 @@ class Reader:
 
     def _listed(self, i: int, number: int, lane: course.Lane, turn: int) -> pa.Table:
         """The rows of a part that come in a pass."""
-        rows = manifest.rows(self._folder, self._parts[i])
+        rows = manifest.rows(self._folder, self._parts[i], few=FEW)
         planned = course.planned(rows, once=self._once)
-        times = np.where(course.numbers(rows, self._curriculum) == number, planned, 0)
+        asked = rows.cast(schema.SCHEMA) if self._curriculum else rows
+        times = np.where(course.numbers(asked, self._curriculum) == number, planned, 0)
+        rows = rows.drop_columns(["path"])
         taken = turns.taken(times, lane.turns, turn, lane.phases[i])
         weight = rows["repeats"].to_numpy() if self._once else np.ones(rows.num_rows)
         rows = rows.append_column("weight", pa.array(weight.astype(np.float32)))
-        for name in FEW:
-            at = rows.column_names.index(name)
-            rows = rows.set_column(at, name, rows[name].dictionary_encode())
         whole = len(taken) == rows.num_rows
         return (rows if whole else rows.take(pa.array(taken))).combine_chunks()
 
@@ -185,6 +185,7 @@ def _read(wanted: dict[shards.Shard, pa.Table], *, prove: Prove = "contents") ->
             raise _changed(file, rest["row"][0].as_py(), "there are fewer rows now")
 
 
+_PLACE = ("path", "row", "content")
 _REMEDY = "restore the file as it was, or run again"
 
 
@@ -213,7 +214,7 @@ def _joined(
     found = batch if whole else batch.take(pa.array(at))
     if prove != "sizes":
         _prove(file, found, listed, names=prove == "names")
-    kept = listed.drop_columns(["path", "row", "content"])
+    kept = listed.drop_columns([n for n in _PLACE if n in listed.column_names])
     for name in found.schema.names:
         if name != columns.ROW:
             kept = kept.append_column(name, found.column(name))

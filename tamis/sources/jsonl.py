@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 import pyarrow as pa
 import pyarrow.json
+from numpy.typing import NDArray
 
 from tamis.schemas import columns as names_
 from tamis.sources import blocks, records, utf8
@@ -63,9 +64,13 @@ def _plain(lines: records.Lines) -> bool:
     braces = np.all(data[lines.starts] == ord("{")) and np.all(data[last] == ord("}"))
     if not braces or not utf8.valid(_bytes(lines)):
         return False
-    # `find` is a memory search; the regex runs only where it may matter.
-    maybe = lines.data.find(b"Inf", int(lines.starts[0]), int(lines.stops[-1])) >= 0
-    return not maybe or not _INF.search(_bytes(lines))
+    return not _infinite(data[lines.starts[0] : lines.stops[-1]]) or not _INF.search(_bytes(lines))
+
+
+def _infinite(data: NDArray[np.uint8]) -> bool:
+    """Whether there is an `Inf`: of few letters I the next are looked at, and the regex is slow."""
+    at = np.flatnonzero(data[:-2] == ord("I"))
+    return bool(np.any((data[at + 1] == ord("n")) & (data[at + 2] == ord("f"))))
 
 
 def _bytes(lines: records.Lines) -> memoryview:

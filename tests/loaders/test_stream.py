@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tamis
 from tamis import errors
 from tamis.loaders import course, curricula, manifest
+from tamis.schemas import manifest as schema
 from tests.loaders import listing
 
 ROWS = {"table": 25, "lines": 31, "cells": 7, "packed": 17}
@@ -181,6 +182,16 @@ def test_a_curriculum_is_kept_by_every_rank_and_through_a_resume(small, hook):
     tiers = [sign * s["tier"] for s in itertools.chain(*order)]
     assert tiers == sorted(tiers)
     assert collections.Counter(uids(itertools.chain(*order))) == listing.listed(small)
+
+
+def by_path(rows):
+    """Of a user: reads what the loader has no need of, and strings as strings."""
+    assert rows.schema.equals(schema.SCHEMA)
+    return np.array(["lines" in path for path in rows["path"].to_pylist()], int)
+
+
+def test_a_curriculum_sees_the_rows_as_the_manifest_has_them(small):
+    assert collections.Counter(uids(load(small, curriculum=by_path))) == listing.listed(small)
 
 
 def test_a_state_of_something_else_is_refused(small, tiny):
