@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 KINDS = ("red", "green", "blue")
+CAPTIONED = {"count": 300, "swapped": 0.2, "seed": 1}
+LIGHT, TINT = 30, 30  # standard deviation of a colour, and what its kind adds, of 255
 
 
 def save(folder, *, seed=0):
@@ -54,15 +56,18 @@ def save(folder, *, seed=0):
 
 
 def pictures(count, *, swapped=0.0, seed=0):
-    """Encoded pictures of three kinds, captions and kinds; of a share, the caption is another's."""
+    """Encoded pictures of three kinds, captions and kinds; of a share, the caption is another's.
+
+    Light of any colour falls on them, so that neither picture nor caption tells the kind for sure.
+    """
     from PIL import Image
 
     rng = np.random.default_rng(seed)
     for kind in rng.integers(0, 3, count).tolist():
-        image = rng.integers(0, 120, (24, 24, 3)).astype(np.uint8)
-        image[..., kind] += 120
+        shown = rng.normal(100, 20, (24, 24, 3)) + rng.normal(0, LIGHT, 3)
+        shown[..., kind] += TINT
         sink = io.BytesIO()
-        Image.fromarray(image).save(sink, "PNG")
+        Image.fromarray(shown.clip(0, 255).astype(np.uint8)).save(sink, "PNG")
         told = (kind + 1) % 3 if rng.random() < swapped else kind
         yield sink.getvalue(), f"a {KINDS[told]} picture {rng.integers(1000)}", KINDS[kind]
 
@@ -82,9 +87,9 @@ def main(folder):
     """Two sources, a target and the model under `folder`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / "captioned.tar", pictures(150, seed=1))
-    write(folder / "crawled.tar", pictures(450, swapped=0.5, seed=2))
-    write(folder / "target.tar", pictures(200, seed=3))
+    write(folder / "captioned.tar", pictures(**CAPTIONED))
+    write(folder / "crawled.tar", pictures(1500, swapped=0.6, seed=2))
+    write(folder / "target.tar", pictures(1000, swapped=0.2, seed=3))
     save(folder)
 
 

@@ -125,16 +125,16 @@ def test_scorers_see_the_images_and_both_embeddings(paired):
     np.testing.assert_allclose(agreed, image_text.cosine(image, text), atol=1e-6)
     ruled = column(paired, "score", "scores/image_rules")
     rules = image_rules.ImageRules(min_side=16)
-    images = [image for image, _, _ in pairs.pictures(150, seed=1)]
+    images = [image for image, _, _ in pairs.pictures(**pairs.CAPTIONED)]
     expected = rules.score(pa.record_batch({"image": pa.array(images, pa.large_binary())}))
-    assert ruled[:150] == expected.tolist()
+    assert ruled[: len(images)] == expected.tolist()
 
 
 def test_a_pair_is_both_side_by_side(paired):
     model = embedders.load(
         intake.Embed(backend="sentence-transformers", model=str(paired / "data/clip"), of="pair")
     )
-    rows = list(pairs.pictures(150, seed=1))
+    rows = list(pairs.pictures(**pairs.CAPTIONED))
     a = linalg.unit(model([image for image, _, _ in rows]))
     b = linalg.unit(model([text for _, text, _ in rows]))
     found = embeddings.matrix(
