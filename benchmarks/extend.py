@@ -1,6 +1,6 @@
 """What one tenth of new rows costs, against a fresh run of all: `python -m benchmarks.extend`.
 
-    python -m benchmarks.extend [--corpus demo,licences] [--data DIR] [--json FILE]
+    python -m benchmarks.extend [--corpus demo,licences] [--data DIR] [--times 3] [--json FILE]
 
 The old run has nine tenths of every source. `extend` adds the last tenth; `fresh` is the same run
 file in another folder, taking over what was fitted and not one sidecar. Each is a process of its
@@ -52,23 +52,23 @@ def main() -> None:
     parser.add_argument("--corpus", default="demo,licences")
     parser.add_argument("--data", type=Path, help="of the licences")
     parser.add_argument("--rows", type=int, help="of the licences; all by default")
+    parser.add_argument("--times", type=int, default=1, help="every licence, each with a number")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args()
     print(
         f"commit {made_up.commit()}, {multiprocessing.cpu_count()} cores, load {made_up.load():.1f}"
     )
-    figures = {name: measure(name, args.data, args.rows) for name in args.corpus.split(",")}
+    figures = {name: measure(name, args) for name in args.corpus.split(",")}
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def measure(name: str, data: Path | None, rows: int | None) -> dict:
+def measure(name: str, args: argparse.Namespace) -> dict:
     """Processor seconds by side and stage."""
     with tempfile.TemporaryDirectory(prefix="tamis-bench-") as scratch:
         folder = Path(scratch)
-        old, new = (
-            split_demo(folder) if name == "demo" else split_licences(folder, data or Path(), rows)
-        )
+        split = split_demo if name == "demo" else split_licences
+        old, new = split(folder, args)
         apart(old)
         document = extend.more(chain.reading(old.run), str(folder / "extended"), files=new)
         fresh = document.model_copy(update={"run": str(folder / "fresh")})
@@ -98,7 +98,7 @@ def staged(document: config.Run, *, adopt: bool) -> dict[str, float]:
     return {**found, "clock": time.perf_counter() - begun}
 
 
-def split_demo(folder: Path) -> tuple[config.Run, dict[str, list[str]]]:
+def split_demo(folder: Path, _: argparse.Namespace) -> tuple[config.Run, dict[str, list[str]]]:
     """The demo's sources without a tenth of their rows, and those."""
     demo.fetch(Path("data/vader"))
     document = demo.document(Path("data/vader"))
@@ -111,17 +111,18 @@ def split_demo(folder: Path) -> tuple[config.Run, dict[str, list[str]]]:
 
 
 def split_licences(
-    folder: Path, data: Path, rows: int | None
+    folder: Path, args: argparse.Namespace
 ) -> tuple[config.Run, dict[str, list[str]]]:
     """Texts of at least 100 words, shorter rules, and a target of either."""
-    found = texts.licences(data)
+    found = texts.licences(args.data or Path())
+    text = [f"{t} {i}" if i else t for i in range(args.times) for t in found.text]
     lines = [
         json.dumps({"text": t, "label": "gpl" if "gpl" in k.lower() else "other"}) + "\n"
-        for t, k in zip(found.text, found.key, strict=True)
+        for t, k in zip(text, [*found.key] * args.times, strict=True)
     ]
-    order = seeding.generator(17, "benchmark").permutation(len(lines))[:rows]
+    order = seeding.generator(17, "benchmark").permutation(len(lines))[: args.rows]
     (folder / "target.jsonl").write_text("".join(lines[i] for i in order[:2_000]))
-    long = np.array([len(t.split()) >= 100 for t in found.text])
+    long = np.array([len(t.split()) >= 100 for t in text])
     rest = order[2_000:]
     mine = {"texts": rest[long[rest]], "rules": rest[~long[rest]]}
     new = {name: [cut(folder, name, [lines[i] for i in at])[1]] for name, at in mine.items()}

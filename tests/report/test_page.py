@@ -122,6 +122,14 @@ def test_an_empty_frontier_has_no_chart(known):
     assert "Error against budget" not in html
 
 
+def test_a_run_that_continues_another_says_so_beside_the_account_of_its_rows(known):
+    told = "runs/old: 50 rows more of far, without the 90 of near"
+    html = page.build(dataclasses.replace(known, continues=told))
+    (section,) = (s for s in tree(html).iter("section") if "account of the rows" in text_of(s))
+    assert f"This run continues {told}. Every row of the inputs" in text_of(section)
+    assert "This run continues" not in page.build(known)
+
+
 def test_small(known):
     assert len(page.build(known)) < 200_000
 
