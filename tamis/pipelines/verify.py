@@ -102,14 +102,8 @@ def described(run: session.Session, say: Callable[[str], None]) -> None:
     folders = _folders(run)
     for where in folders:
         url = storage.join(where, croissant.DOCUMENT)
-        there = storage.exists(url)
-        if not there or storage.read_bytes(url) != croissant.encoded(where):
-            raise errors.ManifestError(
-                f"the manifest's Croissant is {'damaged' if there else 'missing'}",
-                where=url,
-                why="it is not what manifest.json says",
-                remedy=f"delete {storage.folder(where)} and run select again",
-            )
+        if not storage.exists(url) or storage.read_bytes(url) != croissant.encoded(where):
+            raise _hurt("the manifest's Croissant", url, "it is not what manifest.json says")
     say(f"croissant: {len(folders)} say what their manifest.json says")
 
 
@@ -177,12 +171,18 @@ def _manifests(run: session.Session, samples: int) -> None:
             url = storage.join(where, part["file"])
             there = storage.exists(url)
             if not there or seeding.digest(storage.read_bytes(url)).hex() != part["digest"]:
-                raise errors.ManifestError(
-                    f"manifest part is {'damaged' if there else 'missing'}",
-                    where=url,
-                    why="its bytes are not those that manifest.json names",
-                    remedy=f"delete {storage.join(run.root, kind)} and run select again",
-                )
+                why = "its bytes are not those that manifest.json names"
+                raise _hurt("manifest part", url, why)
+
+
+def _hurt(what: str, url: str, why: str) -> errors.ManifestError:
+    """Of a file of a manifest: the folder of all manifests of its kind is made again."""
+    return errors.ManifestError(
+        f"{what} is {'damaged' if storage.exists(url) else 'missing'}",
+        where=url,
+        why=why,
+        remedy=f"delete {storage.folder(storage.folder(url))} and run select again",
+    )
 
 
 def _rejected(run: session.Session) -> dict[str, int]:

@@ -95,7 +95,8 @@ def descended(
     """
     g, used, newton = np.zeros(len(problem.b)), 0, 0
     coarse = problem.narrow(epsilon)
-    for larger in (*scaling.levels(problem.cost.range, epsilon), epsilon):
+    way = scaling.levels(problem.cost.range, epsilon)
+    for larger in way if coarse is problem else (*way, epsilon):
         state, steps = level(coarse, g, larger, max(tolerance, _COARSE), most, used)
         g, used, newton = state.g, state.iterations, newton + steps
     state, steps = level(problem, g, epsilon, tolerance, most, used)
